@@ -1,0 +1,36 @@
+# A thin face for meson and ninja. `make help` lists the goals.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+export PREFIX DESTDIR BUILD
+
+.PHONY: all build deps run test soak bench install clean help
+
+all: build
+
+deps: ## install the Debian packages that building and testing need (asks for root where it is not)
+	@tools/deps.sh
+
+build: deps ## compile everything
+	@tools/build.sh
+
+run: build ## bring a node up, pull an image from a local registry, run it
+	@tools/run-demo.sh
+
+test: build ## every check and test
+	@tools/test.sh
+
+soak: build ## the long campaigns: fuzzing, fault sweeps
+	@tools/soak.sh
+
+bench: build ## compare with crun, runc and others, in one run; prints ratios
+	@bench/run.sh
+
+install: build ## install below PREFIX (and DESTDIR)
+	@tools/install.sh
+
+clean: ## remove what was built
+	@rm -rf build build-*
+
+help: ## list the goals
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
