@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,6 @@
 #include "core/base/scoped.h"
 #include "core/base/str.h"
 
-#define REMOVE_DEPTH_MAX 4096
 #define RETRIES_MAX 64 /* openat2 answers EAGAIN while a rename or mount races with the lookup */
 
 static int open_resolved(int dir_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
@@ -119,9 +119,19 @@ int path_make_directories(const char *path, mode_t mode, struct err *err)
 	return 0;
 }
 
-static int remove_entry(int dir_fd, const char *name, dev_t device, int depth);
+/* One removal under way. A directory deeper than a few levels is first moved up to the top of the tree, so that a very
+ * deep tree costs neither descriptors nor stack. */
+struct removal {
+	int top_fd;
+	dev_t device;	/* only what lies on it is ours to remove */
+	unsigned moved; /* directories moved to the top so far */
+};
 
-static int remove_children(int dir_fd, dev_t device, int depth)
+#define REMOVE_DEPTH_MAX 16
+
+static int remove_entry(struct removal *removal, int dir_fd, const char *name, int depth);
+
+static int remove_children(struct removal *removal, int dir_fd, int depth)
 {
 	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -134,37 +144,72 @@ static int remove_children(int dir_fd, dev_t device, int depth)
 	int r = 0;
 	for (struct dirent *entry = NULL; r == 0 && (entry = readdir(dir));)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = remove_entry(dir_fd, entry->d_name, device, depth);
+			r = remove_entry(removal, dir_fd, entry->d_name, depth);
 	(void)closedir(dir);
 	return r;
 }
 
-/* A directory is entered only where it lies on @device: what is mounted below a tree is not ours to empty. */
-static int remove_directory(int dir_fd, const char *name, dev_t device, int depth)
+static int move_to_top(struct removal *removal, int dir_fd, const char *name)
 {
-	if (depth > REMOVE_DEPTH_MAX)
-		return -ELOOP;
+	char moved[64];
+	for (;;) {
+		(void)snprintf(moved, sizeof moved, ".axle-removed-%u", removal->moved++);
+		if (renameat2(dir_fd, name, removal->top_fd, moved, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+}
+
+/* Opens a directory where it lies on the removal's file system: what is mounted below a tree is not ours to empty. */
+static int open_own(const struct removal *removal, int dir_fd, const char *name)
+{
 	scoped_fd int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	struct stat st = {0};
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_dev != device)
-		return -EXDEV;
-	int r = remove_children(fd, device, depth + 1);
-	if (r < 0)
-		return r;
-	return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+	return st.st_dev == removal->device ? TAKE_FD(fd) : -EXDEV;
 }
 
-static int remove_entry(int dir_fd, const char *name, dev_t device, int depth)
+static int remove_entry(struct removal *removal, int dir_fd, const char *name, int depth)
 {
 	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
-	return remove_directory(dir_fd, name, device, depth);
+	if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return errno == EBUSY ? -EXDEV : -errno;
+	scoped_fd int fd = open_own(removal, dir_fd, name);
+	if (fd < 0)
+		return fd;
+	if (depth >= REMOVE_DEPTH_MAX)
+		return move_to_top(removal, dir_fd, name);
+	int r = remove_children(removal, fd, depth + 1);
+	if (r < 0)
+		return r;
+	return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* Empties the directory, again as long as deep parts of it were moved to its top. */
+static int remove_directory(int dir_fd, const char *name, dev_t device)
+{
+	struct removal removal = {.top_fd = -1, .device = device};
+	scoped_fd int top = open_own(&removal, dir_fd, name);
+	if (top < 0)
+		return top;
+	removal.top_fd = top;
+	unsigned before = 0;
+	do {
+		before = removal.moved;
+		int r = remove_children(&removal, top, 0);
+		if (r < 0)
+			return r;
+	} while (removal.moved != before);
+	return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
 int path_remove_tree(int dir_fd, const char *name, struct err *err)
@@ -172,7 +217,11 @@ int path_remove_tree(int dir_fd, const char *name, struct err *err)
 	struct stat st = {0};
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(err, -errno, "tree.remove", "stat %s", name);
-	int r = remove_entry(dir_fd, name, st.st_dev, 0);
+	int r = 0;
+	if (S_ISDIR(st.st_mode))
+		r = remove_directory(dir_fd, name, st.st_dev);
+	else if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
+		r = -errno;
 	if (r == -EXDEV)
 		return err_set(err, r, "tree.remove", "remove %s: something is mounted below it; unmount it first", name);
 	return r < 0 ? err_sys(err, r, "tree.remove", "remove %s", name) : 0;
