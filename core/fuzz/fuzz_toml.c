@@ -1,0 +1,13 @@
+#include "core/codec/toml.h"
+
+#include "core/base/err.h"
+#include "core/fuzz/target.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct err err = {0};
+	json_t *value = NULL;
+	if (toml_parse("fuzz.toml", (const char *)data, size, &value, &err) == 0)
+		json_decref(value);
+	return 0;
+}
