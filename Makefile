@@ -8,22 +8,26 @@ export PREFIX DESTDIR BUILD
 
 all: build
 
-deps: ## install the Debian packages that building and testing need (asks for root where it is not)
-	@tools/deps.sh
+deps: ## install the Debian packages that building needs (asks for root where it is not); each goal adds its own
+	@tools/deps.sh build
 
 build: deps ## compile everything
 	@tools/build.sh
 
 run: build ## bring a node up, pull an image from a local registry, run it
+	@tools/deps.sh build run
 	@tools/run-demo.sh
 
 test: build ## every check and test
+	@tools/deps.sh build run test
 	@tools/test.sh
 
 soak: build ## the long campaigns: fuzzing, fault sweeps
+	@tools/deps.sh build test
 	@tools/soak.sh
 
 bench: build ## compare with crun, runc and others, in one run; prints ratios
+	@tools/deps.sh build test
 	@bench/run.sh
 
 install: build ## install below PREFIX (and DESTDIR)

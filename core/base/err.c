@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+__attribute__((format(printf, 4, 0)))
 static void fill(struct err *err, int code, const char *reason, const char *format, va_list args)
 {
 	err->code = code;

@@ -17,6 +17,7 @@ bool str_ends_with(const char *text, const char *suffix)
 	return text_length >= suffix_length && strcmp(text + text_length - suffix_length, suffix) == 0;
 }
 
+__attribute__((format(printf, 1, 0)))
 static char *format_alloc(const char *format, va_list args)
 {
 	char *text = NULL;

@@ -115,10 +115,15 @@ static bool is_absent(const struct json_field *field, const char *base)
 	}
 }
 
+/* Only of members that are pointers: another one need not be aligned as one. */
+static const void *pointer_at(const void *member)
+{
+	return *(const void *const *)member;
+}
+
 static json_t *encode_field(const struct json_field *field, const char *base)
 {
 	const void *member = base + field->offset;
-	const void *pointer = field->type == JSON_STRUCT ? NULL : *(const void *const *)member;
 	size_t count = field->count_offset ? *(const size_t *)(base + field->count_offset) : 0;
 	switch (field->type) {
 	case JSON_BOOL_OPT:
@@ -126,23 +131,23 @@ static json_t *encode_field(const struct json_field *field, const char *base)
 	case JSON_U64_OPT:
 	case JSON_I32_OPT:
 	case JSON_U32_OPT:
-		return encode_scalar(json_scalar_of(field->type), pointer);
+		return encode_scalar(json_scalar_of(field->type), pointer_at(member));
 	case JSON_STRINGS:
-		return encode_strings(pointer);
+		return encode_strings(pointer_at(member));
 	case JSON_PAIRS:
-		return encode_pairs(pointer, count);
+		return encode_pairs(pointer_at(member), count);
 	case JSON_U32S:
-		return encode_u32s(pointer, count);
+		return encode_u32s(pointer_at(member), count);
 	case JSON_STRUCT:
 		return json_encode_value(field->table, member);
 	case JSON_STRUCT_OPT:
-		return json_encode_value(field->table, pointer);
+		return json_encode_value(field->table, pointer_at(member));
 	case JSON_STRUCTS:
-		return encode_structs(field->table, pointer, count);
+		return encode_structs(field->table, pointer_at(member), count);
 	case JSON_STRUCT_MAP:
-		return encode_struct_map(field->table, pointer, count);
+		return encode_struct_map(field->table, pointer_at(member), count);
 	case JSON_RAW:
-		return json_incref(mutable(pointer));
+		return json_incref(mutable(pointer_at(member)));
 	default:
 		return encode_scalar(field->type, member);
 	}

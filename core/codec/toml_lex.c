@@ -13,7 +13,6 @@
 #include "core/base/err.h"
 #include "core/base/parse.h"
 #include "core/base/str.h"
-#include "core/codec/toml.h"
 
 static void place(const struct toml_reader *reader, size_t *ret_line, size_t *ret_column)
 {

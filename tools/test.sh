@@ -1,0 +1,120 @@
+#!/bin/bash
+# test.sh [SUITE...]: runs every check and test, or the suites named; prints one line a suite and, last, the sum of all.
+# Exits 0 only where something ran and nothing failed.
+#
+#   checks  what the tree itself must keep to (tools/check/): floors, rings, threats with tests, man pages ...
+#   unit    the unit tests beside the modules, and the fuzz corpora, as built
+#   clang   the other compiler, warnings as errors
+#   asan    unit tests and fuzz corpora under the address and undefined-behaviour sanitizers
+#   arm64   the cross build
+#   system  tests/: the installed programs, driven as a user would
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=${BUILD:-build}
+logs=$build/test-logs
+mkdir -p "$logs"
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
+total_passed=0 total_failed=0 total_skipped=0
+
+# report SUITE PASSED FAILED SKIPPED SECONDS LOG
+report() {
+	total_passed=$((total_passed + $2))
+	total_failed=$((total_failed + $3))
+	total_skipped=$((total_skipped + $4))
+	if [ "$3" -gt 0 ] || [ $(($2 + $3)) -eq 0 ]; then
+		printf -- '---- %s: the end of %s\n' "$1" "$6"
+		tail -n "${TEST_LOG_LINES:-120}" "$6"
+		printf -- '----\n'
+	fi
+	printf '%-8s %5d passed %4d failed %4d skipped %5d s\n' "$1" "$2" "$3" "$4" "$5"
+}
+
+# A suite that is one yes or no: run_one SUITE COMMAND...
+run_one() {
+	local suite=$1 start=$SECONDS
+	shift
+	if "$@" >"$logs/$suite.log" 2>&1; then
+		report "$suite" 1 0 0 $((SECONDS - start)) "$logs/$suite.log"
+	else
+		report "$suite" 0 1 0 $((SECONDS - start)) "$logs/$suite.log"
+	fi
+}
+
+# A suite that meson runs in a build directory: run_meson SUITE DIRECTORY ARGUMENT...
+run_meson() {
+	local suite=$1 dir=$2 start=$SECONDS counts
+	shift 2
+	rm -f "$dir/meson-logs/$suite.json"
+	meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes "$(nproc)" --logbase "$suite" "$@" \
+		>"$logs/$suite.log" 2>&1
+	counts=$(/usr/bin/python3 tools/lib/count.py meson "$dir/meson-logs/$suite.json") || counts="0 1 0"
+	# shellcheck disable=SC2086 # three words
+	report "$suite" $counts $((SECONDS - start)) "$logs/$suite.log"
+}
+
+# setup_and_build DIRECTORY MESON_OPTION...
+setup_and_build() {
+	local dir=$1
+	shift
+	if [ ! -f "$dir/build.ninja" ]; then
+		meson setup "$dir" "$@" || return 1
+	fi
+	ninja -C "$dir"
+}
+
+suite_checks() {
+	local start=$SECONDS counts
+	/usr/bin/python3 tools/check/run.py >"$logs/checks.log" 2>&1
+	counts=$(awk '/^ok /{ok++} /^FAILED /{bad++} END{print ok + 0, bad + 0, 0}' "$logs/checks.log")
+	# shellcheck disable=SC2086
+	report checks $counts $((SECONDS - start)) "$logs/checks.log"
+}
+
+suite_unit() {
+	run_meson unit "$build" --suite unit --suite fuzz
+}
+
+suite_clang() {
+	CC=clang run_one clang setup_and_build "$build-clang"
+}
+
+suite_asan() {
+	local start=$SECONDS
+	# Static programs have no sanitizer runtime: meson.build links them dynamically here.
+	if ! setup_and_build "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false >"$logs/asan-build.log" 2>&1; then
+		report asan 0 1 0 $((SECONDS - start)) "$logs/asan-build.log"
+		return
+	fi
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		run_meson asan "$build-asan" --timeout-multiplier 4 --suite unit --suite fuzz
+}
+
+suite_arm64() {
+	run_one arm64 tools/cross-arm64.sh
+}
+
+suite_system() {
+	local start=$SECONDS counts report_file=$logs/system.xml
+	rm -f "$report_file"
+	AXLE_STAGE=$PWD/$build/stage /usr/bin/python3 -m pytest -q -p no:cacheprovider --junitxml="$report_file" tests \
+		>"$logs/system.log" 2>&1
+	counts=$(/usr/bin/python3 tools/lib/count.py junit "$report_file" 2>/dev/null) || counts="0 1 0"
+	# shellcheck disable=SC2086
+	report system $counts $((SECONDS - start)) "$logs/system.log"
+}
+
+[ $# -gt 0 ] || set -- checks unit clang asan arm64 system
+for suite in "$@"; do
+	if ! declare -F "suite_$suite" >/dev/null; then
+		echo "test.sh: unknown suite \"$suite\": expected checks, unit, clang, asan, arm64 or system" >&2
+		exit 2
+	fi
+	"suite_$suite"
+done
+
+echo
+skipped=""
+[ "$total_skipped" -eq 0 ] || skipped=", $total_skipped skipped"
+echo "$total_passed passed, $total_failed failed$skipped"
+[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
