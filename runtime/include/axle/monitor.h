@@ -1,4 +1,4 @@
-/* The container monitor, axmon, as its clients see it: how to start one, to talk to it, and to read what it leaves behind.
+/* The container monitor, axmon, as its clients see it: how to start one, talk to it, and read what it leaves behind.
  *
  * One axmon looks after one container: it runs the OCI runtime, owns the container's stdio or pty, writes its log, runs
  * exec sessions, and records how it ended. It outlives its client. This library has no event loop and no thread: every
@@ -211,11 +211,17 @@ struct monitor_message {
 	const struct monitor_resize *resize;
 };
 
-/* Bytes <-> message, without I/O. A message that lacks a member its op needs is refused.
+enum monitor_sender {
+	MONITOR_FROM_CLIENT, /* requests */
+	MONITOR_FROM_MONITOR, /* replies, errors, events */
+};
+
+/* Bytes <-> message, without I/O. A message that lacks a member its op needs from this sender is refused; a request of an
+ * unknown op gives -EOPNOTSUPP ("monitor.unknown-op") with id set, so that it can be answered.
  * Errors: -EINVAL ("monitor.malformed"), -EMSGSIZE, -ENOMEM. */
 int monitor_message_encode(const struct monitor_message *message, struct buf *ret_bytes);
-int monitor_message_decode(const char *bytes, size_t size, struct arena *arena, struct monitor_message *ret_message,
-			   struct err *err);
+int monitor_message_decode(enum monitor_sender sender, const char *bytes, size_t size, struct arena *arena,
+			   struct monitor_message *ret_message, struct err *err);
 
 /* A message with what it brought. Descriptors that nobody took are closed by monitor_received_done(). */
 struct monitor_received {
