@@ -252,8 +252,8 @@ struct monitor_spawn {
 };
 
 /* Starts an axmon, connected by a socket pair. It makes itself a session and a subreaper of its own and outlives the
- * caller; the caller reaps it (*ret_pid) while both live. Never waits for it.
- * Errors: those of socketpair(2), fork(2); a program that cannot be executed shows as a closed connection. */
+ * caller; the caller reaps it (*ret_pid) while both live.
+ * Errors: those of socketpair(2), clone3(2) and execve(2); @err names the program. */
 int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **ret_client, pid_t *ret_pid,
 		  struct err *err);
 
