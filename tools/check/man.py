@@ -1,6 +1,7 @@
 """Each program's manual page and its --help name the same options and commands. Needs the stage (tools/build.sh)."""
 import os
 import re
+import shutil
 import subprocess
 
 import tree
@@ -52,18 +53,22 @@ def documented(command, depth=0):
     return options, names
 
 
-def plain(roff):
-    """The text of a manual page, its markup removed as far as options need it."""
-    lines = [line for line in roff.split("\n") if not line.startswith(('.\\"', "'\\\""))]
-    text = "\n".join(re.sub(r'^\.(Fl|Op Fl|It Fl|It Fl Fl)\s', " --", line) for line in lines)
-    text = text.replace("\\-", "-").replace("\\(hy", "-").replace("\\f", "\\f")
-    text = re.sub(r"\\f[A-Z]|\\f\[\w*\]", "", text)
-    text = re.sub(r"\bFl\s+Fl\s+", "--", text)  # mdoc: Fl Fl name
-    text = re.sub(r"\bFl\s+-([a-z])", r"--\1", text)  # mdoc: Fl -name
-    return re.sub(r" --\s*-(?=[a-z])", " --", text)
+def plain(path):
+    """The text of a manual page as a reader sees it, on lines of any length."""
+    run = subprocess.run(["mandoc", "-T", "ascii", "-O", "width=1000", path], capture_output=True, text=True, check=False)
+    return re.sub(".\b", "", run.stdout)  # bold and underlined by overstriking
+
+
+def mistakes(root, path):
+    """What mandoc finds wrong with a page."""
+    run = subprocess.run(["mandoc", "-T", "lint", "-W", "error", path], cwd=root, capture_output=True, text=True,
+                         check=False)
+    return [line.replace("mandoc: ", "", 1) for line in run.stdout.split("\n") if line]
 
 
 def check(root):
+    if not shutil.which("mandoc"):
+        return ["mandoc is not installed: expected Debian's mandoc"]
     stage = os.environ.get("AXLE_STAGE") or os.path.join(root, os.environ.get("BUILD", "build"), "stage")
     problems, described = [], set()
     for path in tree.files(root):
@@ -80,7 +85,8 @@ def check(root):
         if shown is None:
             problems.append(f"{name} --help fails")
             continue
-        text = plain(tree.read(root, path))
+        problems += mistakes(root, path)
+        text = plain(os.path.join(root, path))
         written = set(OPTION.findall(text))
         problems += [f"{path}: lacks --{option}, which {name} --help shows" for option in sorted(shown[0] - written)]
         problems += [f"{path}: has --{option}, which {name} --help does not show"

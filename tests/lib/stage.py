@@ -1,0 +1,18 @@
+"""The installed tree that the tests drive: build/stage, or AXLE_STAGE."""
+import os
+
+
+class Stage:
+    def __init__(self, path):
+        self.path = os.path.realpath(path)
+
+    def program(self, name):
+        """The absolute path of an installed program."""
+        for folder in ("bin", "libexec/axle"):
+            candidate = os.path.join(self.path, folder, name)
+            if os.access(candidate, os.X_OK):
+                return candidate
+        raise FileNotFoundError(f"{self.path} has no program {name}: run tools/build.sh")
+
+    def has(self, name):
+        return any(os.access(os.path.join(self.path, folder, name), os.X_OK) for folder in ("bin", "libexec/axle"))
