@@ -6,7 +6,8 @@
  * the last value of each claim is published again.
  *
  * Values are text, as in the signal's file: "88.5", "true", "[1,2]". Paths may have dots or slashes. Every function that can fail
- * returns 0 (or a count) or a negative errno; axle_signal_error() says more. Not thread-safe: one connection per thread.
+ * returns 0 (or a count) or a negative errno; axle_signal_error() says more. Not thread-safe: one connection per thread. A call that BLOCKS
+ * makes callbacks meanwhile; from within a callback it fails with -EDEADLK, and the connection must not be closed there.
  *
  *	struct axle_signal *signals;
  *	if (axle_signal_open(NULL, "wiper-app", &signals) == 0) {
@@ -25,6 +26,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct axle_signal;
 struct axle_signal_sub;
@@ -137,6 +139,7 @@ int axle_signal_flush(struct axle_signal *signals);
 /* Answers an actuation: @error NULL means done. Errors: -ENOMEM. */
 int axle_signal_answer(struct axle_signal_claim *claim, uint64_t id, const char *error);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
