@@ -1,7 +1,7 @@
 /* Protocol buffers from outside: checked first, then decoded into an arena.
  *
  * protobuf-c neither checks that strings are UTF-8 without zero bytes nor bounds what a message may cost, so every message
- * is first walked over in place with its descriptor; only what passes is decoded. Unknown fields are skipped and not kept. */
+ * is first walked over in place with its descriptor; only what passes is decoded. Unknown fields are ignored. */
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
