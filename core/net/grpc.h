@@ -45,8 +45,9 @@ struct grpc_limits {
 	size_t decoded_bytes;	 /* 64 MiB: what one message may become in memory */
 	size_t total_bytes;	 /* 128 MiB: all messages held by one server or client, in and out */
 	size_t queue_bytes;	 /* 256 KiB: queued in one call, at which a sender is asked to pause */
-	uint32_t window_bytes;	 /* 256 KiB: what a peer may send ahead in one stream */
+	uint32_t window_bytes;	 /* 64 KiB: what a peer may send ahead in one stream */
 	uint32_t streams;	 /* 256: at once on one connection */
+	uint32_t calls;		 /* 4096: at once on all connections */
 	uint32_t connections;	 /* 256: above it the longest idle one is closed, and where none is idle the new one */
 	uint32_t handshake_ms;	 /* 10 s: for the HTTP/2 preface and settings */
 	uint32_t request_ms;	 /* 30 s: for a unary request to arrive in full */
