@@ -16,7 +16,7 @@ build: deps ## compile everything
 
 run: build ## bring a node up, pull an image from a local registry, run it
 	@tools/deps.sh build run
-	@tools/run-demo.sh
+	@tools/run-demo.py
 
 test: build ## every check and test
 	@tools/deps.sh build run test
