@@ -54,7 +54,7 @@ class Registry:
             file.write(config_text(self.folder, self.port, self.htpasswd, self.certificate))
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(["docker-registry", "serve", config], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env={**os.environ, "OTEL_TRACES_EXPORTER": "none"})
+                                            stderr=log, start_new_session=True)
         self._wait_until_it_answers()
         return self
 
