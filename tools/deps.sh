@@ -10,7 +10,7 @@ set -eu
 BUILD="
 gcc libc6-dev make meson ninja-build pkg-config
 libjansson-dev libyaml-dev
-libuv1-dev libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+libuv1-dev libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
 libcurl4-openssl-dev libssl-dev
 libzstd-dev libisal-dev zlib1g-dev
 libseccomp-dev libcap-dev

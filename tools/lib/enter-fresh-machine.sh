@@ -5,6 +5,7 @@ set -eu -o pipefail
 tree=$1
 shift
 
+ip link set lo up
 mount --bind "$tree" "$tree"
 cd "$tree"
 
@@ -47,7 +48,6 @@ hostname fresh
 mkdir -p mnt/host
 pivot_root . mnt/host
 umount -l /mnt/host
-ip link set lo up 2>/dev/null || true # there once iproute2 is; the kernel has it down until then
 
 export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=${TERM:-dumb} DEBIAN_FRONTEND=noninteractive
 cd /home/axle
