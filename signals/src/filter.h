@@ -22,7 +22,8 @@ struct reading;
 struct filter {
 	bool all;
 	uint8_t window; /* enum filter_window, private */
-	int64_t interval_ns; /* 0: no rate */
+	double rate;	     /* a second; 0: none */
+	int64_t interval_ns; /* what it means */
 	double change;	     /* 0: none */
 	double low;
 	double high;

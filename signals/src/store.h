@@ -96,6 +96,7 @@ struct store_listener {
 	struct store_listener *next;
 };
 void store_listen(struct store *store, struct store_listener *listener);
+void store_unlisten(struct store *store, struct store_listener *listener);
 
 /* ---- names ---- */
 
@@ -186,6 +187,8 @@ struct request {
 struct provider {
 	/* Queues a request. 0, or -EAGAIN: the queue is full. NULL: takes no requests (-ENXIO for the requester). */
 	int (*deliver)(struct provider *provider, const struct request *request);
+	/* Will deliver() take one more? For writes that set several signals or none. NULL: yes. */
+	bool (*has_room)(struct provider *provider);
 	/* The claim ended without store_release(): the signal left the catalogue, or the right was revoked. */
 	void (*revoked)(struct provider *provider);
 	signal_id signal; /* SIGNAL_NONE: no claim */

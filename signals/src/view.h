@@ -1,0 +1,13 @@
+/* What one container may see and do: its rights on each signal. Branches have the union of what is below them, so that a
+ * view has no empty ones. */
+#pragma once
+
+#include "signals/src/store.h"
+
+struct view {
+	uint8_t *rights; /* by id */
+	uint32_t count;
+};
+
+/* A combination of enum rights; 0: the signal (or branch) does not exist here. */
+unsigned view_rights(const struct view *view, signal_id id);
