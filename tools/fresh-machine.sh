@@ -13,6 +13,7 @@ tree=$work/tree
 debs=$work/debs
 suite=bookworm
 name=fresh$$
+place=/srv/$name # where the clone lies in there
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "fresh-machine.sh: needs root (namespaces, debootstrap)" >&2
@@ -30,7 +31,8 @@ mirror() {
 make_base() {
 	[ -f "$work/base.tar" ] && return
 	rm -rf "$work/base"
-	debootstrap --variant=minbase --include=make,ca-certificates "$suite" "$work/base" "$(mirror)" >"$work/debootstrap.log" 2>&1 || {
+	debootstrap --variant=minbase --include=make,ca-certificates "$suite" "$work/base" "$(mirror)" \
+		>"$work/debootstrap.log" 2>&1 || {
 		tail -n 20 "$work/debootstrap.log" >&2
 		exit 1
 	}
@@ -61,7 +63,8 @@ fill_apt_cache() {
 	cp -a /var/lib/apt/lists "$tree/var/lib/apt/"
 	# shellcheck disable=SC2046 # one word for each package
 	apt-get install -qq -y --download-only --no-install-recommends -o Dir::State::status="$tree/var/lib/dpkg/status" \
-		-o Dir::Cache::archives="$debs" -o Debug::NoLocking=1 $(tools/deps.sh build run test --list) >"$work/download.log" 2>&1 || {
+		-o Dir::Cache::archives="$debs" -o Debug::NoLocking=1 \
+		$(tools/deps.sh build run test --list) >"$work/download.log" 2>&1 || {
 		tail -n 20 "$work/download.log" >&2
 		exit 1
 	}
@@ -71,7 +74,7 @@ fill_apt_cache() {
 }
 
 clone_tree() {
-	git clone -q --no-hardlinks "file://$PWD" "$tree/home/axle"
+	git clone -q --no-hardlinks "file://$PWD" "$tree$place"
 	echo "fresh" >"$tree/etc/hostname"
 	printf '127.0.0.1 localhost fresh\n' >"$tree/etc/hosts"
 	: >"$tree/etc/resolv.conf"
@@ -112,4 +115,4 @@ clone_tree
 trap leave_groups EXIT
 join_groups
 unshare --mount --propagation slave --pid --fork --kill-child --net --ipc --uts --cgroup \
-	tools/lib/enter-fresh-machine.sh "$tree" "$@"
+	tools/lib/enter-fresh-machine.sh "$tree" "$place" "$@"

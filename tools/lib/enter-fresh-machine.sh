@@ -1,9 +1,10 @@
 #!/bin/bash
-# enter-fresh-machine.sh TREE COMMAND...: the inner half of tools/fresh-machine.sh, the first process of the new pid namespace.
-# Gives the tree what a kernel and an init would, makes it the root, and runs each command there; the first failure ends it.
+# enter-fresh-machine.sh TREE PLACE COMMAND...: the inner half of tools/fresh-machine.sh, the first process of its pid namespace.
+# Gives the tree what a kernel and an init would, makes it the root, and runs each command in PLACE; the first
+# failure ends it.
 set -eu -o pipefail
-tree=$1
-shift
+tree=$1 place=$2
+shift 2
 
 ip link set lo up
 mount --bind "$tree" "$tree"
@@ -50,7 +51,7 @@ pivot_root . mnt/host
 umount -l /mnt/host
 
 export HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 TERM=${TERM:-dumb} DEBIAN_FRONTEND=noninteractive
-cd /home/axle
+cd "$place"
 if [ "$1" = bash ]; then
 	bash
 	exit
