@@ -122,7 +122,8 @@ void client_connect(struct axle_signal *client);
 void client_disconnect(struct axle_signal *client);
 void client_arm_timer(struct axle_signal *client, int milliseconds);
 
-/* Sends what waits, as far as the kernel takes it. Returns 0: all, 1: some is left. A broken connection is noted, not returned. */
+/* Sends what waits, as far as the kernel takes it. Returns 0: all, 1: some is left. A broken connection is noted, not
+ * returned. */
 int client_send(struct axle_signal *client);
 
 /* Receives and handles what is there. */
@@ -133,14 +134,15 @@ void client_receive(struct axle_signal *client);
 /* Handles one line of the service. */
 void client_take_line(struct axle_signal *client, char *line, size_t length);
 
-/* The connection stands: greets, subscribes and claims anew. And its end: every handle is forgotten, every caller told. */
+/* The connection stands: greets, subscribes and claims anew. And its end: every handle is forgotten, every caller
+ * told. */
 void client_link_up(struct axle_signal *client);
 void client_link_down(struct axle_signal *client);
 
 /* ---- request.c ---- */
 
-/* Appends a request line, to be sent by the next flush, and remembers who waits for its answer. Nothing is queued while there is no
- * connection (-ENOTCONN). Errors: -ENOMEM, -EMSGSIZE, -EINVAL (a line break). */
+/* Appends a request line, to be sent by the next flush, and remembers who waits for its answer. Nothing is queued
+ * while there is no connection (-ENOTCONN). Errors: -ENOMEM, -EMSGSIZE, -EINVAL (a line break). */
 int client_ask(struct axle_signal *client, enum pending_kind kind, void *target, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -88,7 +88,8 @@ int client_send(struct axle_signal *client)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
-			/* What the service has sent before it went is read first; then the end of the stream is seen. */
+			/* What the service has sent before it went is read first; then the end of the stream is seen.
+			 * */
 			buf_clear(&client->out);
 			return 0;
 		}

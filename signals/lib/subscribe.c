@@ -136,7 +136,8 @@ static bool awaits_answer(const struct axle_signal *client, const void *target)
 	return false;
 }
 
-/* Frees what was given back and is not waited for: its number comes with the answer, and is needed to give it back there too. */
+/* Frees what was given back and is not waited for: its number comes with the answer, and is needed to give it back
+ * there too. */
 void client_free_dead(struct axle_signal *client, bool all)
 {
 	client->have_dead = false;

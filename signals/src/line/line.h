@@ -1,5 +1,5 @@
-/* The signal line protocol (docs/formats/signal-line-protocol.md) as bytes in, structs out: framing, parsing and writing of lines for
- * both ends. No I/O, no allocation but the reader's buffer. */
+/* The signal line protocol (docs/formats/signal-line-protocol.md) as bytes in, structs out: framing, parsing and
+ * writing of lines for both ends. No I/O, no allocation but the reader's buffer. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,8 @@ struct err;
 
 /* ---- framing ---- */
 
-/* Bytes of a stream, taken apart at their line ends. Initialise with LINE_READER_INIT, release with line_reader_done(). */
+/* Bytes of a stream, taken apart at their line ends. Initialise with LINE_READER_INIT, release with
+ * line_reader_done(). */
 struct line_reader {
 	struct buf bytes;
 	size_t next;	/* where the next line begins in bytes */
@@ -31,16 +32,16 @@ struct line_reader {
 
 void line_reader_done(struct line_reader *reader);
 
-/* Where to put the next bytes from the stream: *ret_room of them at *ret_tail, at least one. Invalidates the lines given out before.
- * Errors: -ENOMEM. */
+/* Where to put the next bytes from the stream: *ret_room of them at *ret_tail, at least one. Invalidates the lines
+ * given out before. Errors: -ENOMEM. */
 int line_reader_tail(struct line_reader *reader, char **ret_tail, size_t *ret_room);
 
 /* @size bytes have been put there. */
 void line_reader_claim(struct line_reader *reader, size_t size);
 
-/* The next whole line without its end, terminated by a zero, to be changed by the caller as it likes; it lives until the next
- * line_reader_tail(). Returns 1, or 0: more bytes are needed. Errors: -EMSGSIZE (a line was too long and is skipped), -EBADMSG (a line with
- * a zero byte was skipped); in both cases go on. */
+/* The next whole line without its end, terminated by a zero, to be changed by the caller as it likes; it lives until
+ * the next line_reader_tail(). Returns 1, or 0: more bytes are needed. Errors: -EMSGSIZE (a line was too long and is
+ * skipped), -EBADMSG (a line with a zero byte was skipped); in both cases go on. */
 int line_reader_next(struct line_reader *reader, char **ret_line, size_t *ret_length);
 
 /* ---- messages ---- */
@@ -97,13 +98,13 @@ struct line_message {
 	size_t text_length;
 };
 
-/* Parses a line that a client sent to the service, or the service to a client. @line (terminated, @length without the terminator) is
- * changed: zeros take the place of blanks. Errors: -EINVAL (@err: "line.syntax"). */
+/* Parses a line that a client sent to the service, or the service to a client. @line (terminated, @length without the
+ * terminator) is changed: zeros take the place of blanks. Errors: -EINVAL (@err: "line.syntax"). */
 int line_parse_request(char *line, size_t length, struct line_message *ret_message, struct err *err);
 int line_parse_event(char *line, size_t length, struct line_message *ret_message, struct err *err);
 
-/* Appends a data line; @text NULL means unavailable; @time_ns LINE_NO_TIME leaves it out. The caller has seen to it that @text holds no
- * line break. Errors: -EMSGSIZE (the buffer's maximum), -ENOMEM; nothing was appended then. */
+/* Appends a data line; @text NULL means unavailable; @time_ns LINE_NO_TIME leaves it out. The caller has seen to it
+ * that @text holds no line break. Errors: -EMSGSIZE (the buffer's maximum), -ENOMEM; nothing was appended then. */
 int line_add_data(struct buf *out, uint32_t handle, int64_t time_ns, const char *text, size_t length);
 
 /* Is @text fit to stand in a line: no line break, no zero byte? */
@@ -111,6 +112,7 @@ bool line_text_fits(const char *text, size_t length);
 
 /* ---- errors ---- */
 
-/* The code that names the negative errno @r ("internal" where none does), and back (-EIO where the code is not known). */
+/* The code that names the negative errno @r ("internal" where none does), and back (-EIO where the code is not
+ * known). */
 const char *line_code_of(int r);
 int line_errno_of(const char *code);
