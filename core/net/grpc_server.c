@@ -35,6 +35,7 @@ struct grpc_server {
 	struct list listeners;
 	uv_timer_t grace;
 	unsigned handles; /* of listeners, the timer and the flush, not closed yet */
+	bool crowded; /* as many connections as there may be */
 	bool closing;
 	bool ending; /* its own handles are being closed */
 	void (*on_closed)(void *data);
@@ -291,10 +292,14 @@ static size_t count_connections(const struct grpc_server *server, struct grpc_co
 static bool make_room(struct grpc_server *server)
 {
 	struct grpc_connection *idlest = NULL;
-	if (count_connections(server, &idlest) < server->endpoint.limits.connections)
+	if (count_connections(server, &idlest) < server->endpoint.limits.connections) {
+		server->crowded = false;
 		return true;
-	log_warning(server->endpoint.log, "grpc.connections", "more than %u connections: %s is closed",
-		    server->endpoint.limits.connections, idlest ? "the longest idle one" : "the new one");
+	}
+	if (!server->crowded) /* once, not for each that a flood brings */
+		log_warning(server->endpoint.log, "grpc.connections", "more than %u connections: %s is closed",
+			    server->endpoint.limits.connections, idlest ? "the longest idle one" : "the new one");
+	server->crowded = true;
 	if (idlest)
 		grpc_connection_close(idlest);
 	return idlest != NULL;

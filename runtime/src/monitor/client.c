@@ -58,7 +58,7 @@ int monitor_connect(const char *socket, struct monitor_client **ret_client, stru
 }
 
 int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **ret_client, pid_t *ret_pid,
-                  struct err *err)
+		  struct err *err)
 {
 	scoped_free char *sibling = options->program ? NULL : path_of_sibling_program("axmon");
 	const char *program = options->program ? options->program : sibling;
@@ -78,12 +78,12 @@ int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **r
 	(void)TAKE_FD(ours);
 
 	const char *const argv[] = {"axmon", "--control-fd", "3", options->cgroup ? "--cgroup" : NULL, options->cgroup,
-	                            NULL};
+				    NULL};
 	const int fds[] = {-1, STDOUT_FILENO, STDERR_FILENO, theirs};
 	pid_t pid = 0;
 	scoped_fd int pidfd = -1;
 	r = spawn_process(&(struct spawn){.path = program, .argv = argv, .fds = fds, .fds_count = 4, .cgroup_fd = -1},
-	                  &pid, &pidfd, err);
+			  &pid, &pidfd, err);
 	if (r < 0)
 		return r;
 	*ret_client = TAKE(client);
@@ -92,7 +92,7 @@ int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **r
 }
 
 int monitor_request(struct monitor_client *client, const struct monitor_message *request, const int *fds,
-                    uint64_t *ret_id, struct err *err)
+		    uint64_t *ret_id, struct err *err)
 {
 	struct monitor_message message = *request;
 	message.id = client->last_id + 1;
@@ -133,7 +133,7 @@ int monitor_received_take(struct monitor_received *received, const char *name)
 static int receive_packet(int fd, char *bytes, size_t *ret_size, struct monitor_received *received, struct err *err)
 {
 	ssize_t size = fd_receive_message(fd, bytes, MONITOR_MESSAGE_MAX, received->fds, MONITOR_FDS_MAX,
-	                                  &received->fds_count);
+					  &received->fds_count);
 	if (size == -EAGAIN)
 		return MONITOR_NOTHING;
 	if (size == 0 || size == -ECONNRESET)
@@ -155,9 +155,9 @@ int monitor_receive(struct monitor_client *client, struct monitor_received *ret_
 	if (r != MONITOR_RECEIVED)
 		return r;
 	r = monitor_message_decode(MONITOR_FROM_MONITOR, bytes, size, &ret_received->arena, &ret_received->message,
-	                           err);
+				   err);
 	if (r == 0 && strv_count(ret_received->message.descriptors) != ret_received->fds_count)
 		r = err_set(err, -EINVAL, "monitor.malformed", "%zu descriptors came with other names",
-		            ret_received->fds_count);
+			    ret_received->fds_count);
 	return r < 0 ? r : MONITOR_RECEIVED;
 }

@@ -17,14 +17,16 @@ void cri_framer_done(struct cri_framer *framer)
 
 void cri_record_make(struct cri_record *ret_record, const char *stream, char tag, int64_t time_ns)
 {
+	if (time_ns < 0)
+		time_ns = 0; /* a clock before 1970: records keep their form */
 	time_t seconds = time_ns / NS_PER_S;
 	struct tm parts = {0};
 	(void)gmtime_r(&seconds, &parts);
 	char date[32];
 	(void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
 	*ret_record = (struct cri_record){0};
-	(void)snprintf(ret_record->header, sizeof ret_record->header, "%.19s.%09ldZ %.6s %c ", date,
-		       (long)(time_ns % NS_PER_S), stream, tag);
+	(void)snprintf(ret_record->header, sizeof ret_record->header, "%.19s.%09uZ %.6s %c ", date,
+		       (unsigned)(time_ns % NS_PER_S), stream, tag);
 }
 
 /* Emits the kept beginning followed by @size bytes. */

@@ -14,7 +14,7 @@
 #define CRI_HEADER_BYTES 40 /* always: time 30, stream 6, tag 1, three blanks */
 
 struct cri_record {
-	char header[CRI_HEADER_BYTES + 1];
+	char header[CRI_HEADER_BYTES + 24]; /* CRI_HEADER_BYTES of it */
 	struct {
 		const char *bytes;
 		size_t size;
@@ -26,7 +26,7 @@ typedef bool cri_emit(void *owner, const struct cri_record *record);
 
 struct cri_framer {
 	const char *stream; /* "stdout" or "stderr" */
-	char *tail;	    /* a line whose end has not come: CRI_CONTENT_MAX bytes, allocated when first needed */
+	char *tail;         /* a line whose end has not come: CRI_CONTENT_MAX bytes, allocated when first needed */
 	size_t tail_size;
 };
 

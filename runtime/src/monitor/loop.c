@@ -43,12 +43,15 @@ void loop_done(struct loop *loop)
 int loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = watch};
+	if (watch->fd == fd && watch->events == events)
+		return 0;
 	int operation = watch->fd == fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	if (watch->fd >= 0 && watch->fd != fd)
 		loop_unwatch(loop, watch);
 	if (epoll_ctl(loop->epoll_fd, operation, fd, &event) < 0)
 		return -errno;
 	watch->fd = fd;
+	watch->events = events;
 	return 0;
 }
 

@@ -12,6 +12,7 @@ struct loop;
 
 struct watch {
 	int fd; /* -1: not watched */
+	uint32_t events;
 	void (*ready)(struct watch *watch, uint32_t events);
 	void *owner;
 };

@@ -1,0 +1,23 @@
+/* The monitor runs as root because it executes the runtime, but holds nothing for itself: no effective capability, and in its
+ * permitted set only what single steps need. A program of root gets its capabilities back by execve(2), from the bounding
+ * set. (no_new_privs would be inherited by the runtime and its containers: it cannot be set here.) */
+#pragma once
+
+#include <stdbool.h>
+
+struct err;
+
+enum privilege {
+	PRIVILEGE_SIGNAL,  /* CAP_KILL: container processes with other uids */
+	PRIVILEGE_INSPECT, /* CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH: exit status and descriptors below /proc/PID */
+};
+
+/* Gives up all but the steps' capabilities (of those that the process has). Errors: of capset(2). */
+int privileges_drop(struct err *err);
+
+/* Raises what one step needs; privileges_lower() gives it back. Where the process does not have it the step itself fails. */
+void privileges_raise(enum privilege privilege);
+void privileges_lower(void);
+
+/* Can the step be expected to work? */
+bool privileges_have(enum privilege privilege);
