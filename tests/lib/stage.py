@@ -14,5 +14,10 @@ class Stage:
                 return candidate
         raise FileNotFoundError(f"{self.path} has no program {name}: run tools/build.sh")
 
+    def programs(self):
+        """The paths of all installed programs."""
+        folders = [os.path.join(self.path, folder) for folder in ("bin", "libexec/axle")]
+        return [os.path.join(folder, name) for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder))]
+
     def has(self, name):
         return any(os.access(os.path.join(self.path, folder, name), os.X_OK) for folder in ("bin", "libexec/axle"))
