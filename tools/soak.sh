@@ -15,11 +15,14 @@ if [ ! -f "$build/build.ninja" ]; then
 	}
 	rm -f "$build-setup.log"
 fi
-ninja --quiet -C "$build" || exit 1
+if ! ninja -C "$build" >"$build/build.log" 2>&1; then
+	tail -n 40 "$build/build.log" >&2
+	exit 1
+fi
 
 if [ $# -eq 0 ]; then
 	# shellcheck disable=SC2046 # one word for each target
-	set -- $(cd "$build/tests" && ls -d fuzz_* 2>/dev/null | grep -v '\.p$' | sed 's/^fuzz_//')
+	set -- $(find "$build/tests" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x -printf '%f\n' | sed 's/^fuzz_//' | sort)
 fi
 [ $# -gt 0 ] || {
 	echo "soak.sh: there is no fuzz target" >&2
