@@ -138,6 +138,15 @@ def test_module_ring_is_seen(tree):
     assert any("a ring of modules" in problem for problem in problems("rings", tree))
 
 
+def test_module_in_several_files_is_no_ring(tree):
+    write(tree, "image/src/a.h", "#pragma once\n")
+    write(tree, "image/src/a_internal.h", '#pragma once\n#include "image/src/a.h"\n')
+    write(tree, "image/src/a_read.h", "#pragma once\n")
+    write(tree, "image/src/a.c", '#include "image/src/a_internal.h"\n#include "image/src/a_read.h"\n')
+    write(tree, "image/src/a_read.c", '#include "image/src/a_read.h"\n#include "image/src/a_internal.h"\n')
+    assert problems("rings", tree) == []
+
+
 def test_main_may_join_parts(tree):
     write(tree, "image/cmd/join.c", '#include "runtime/include/axle/runtime.h"\n')
     assert problems("floors", tree) == []
