@@ -1,0 +1,12 @@
+/* Seccomp profiles with SCMP_ACT_NOTIFY: the notification descriptor goes to the socket at listenerPath. */
+#pragma once
+
+struct err;
+struct launch;
+
+/* Connects to linux.seccomp.listenerPath: fills launch->seccomp_socket. In the command's process. */
+int seccomp_notify_connect(struct launch *launch, struct err *err);
+
+/* Loads the filter and sends its listener with the container's state, by a helper that the filter does not bind: the
+ * calling process's own system calls may already wait for the listener's answer. */
+int seccomp_notify_load(const struct launch *launch, struct err *err);
