@@ -99,8 +99,8 @@ static int normalise(const char *path, char *ret_path, size_t size, struct err *
 			break;
 		bool dots = (length == 1 && path[0] == '.') || (length == 2 && path[0] == '.' && path[1] == '.');
 		if (dots || at + length + 2 > size)
-			return err_set(err, -EINVAL, "cgroup.path", "cgroup path: \"%.100s\": expected plain names, %zu bytes at most",
-				       path, size - 1);
+			return err_set(err, -EINVAL, "cgroup.path",
+				       "cgroup path: \"%.100s\": expected plain names, %zu bytes at most", path, size - 1);
 		if (at > 0)
 			ret_path[at++] = '/';
 		memcpy(ret_path + at, path, length);

@@ -21,6 +21,7 @@
 #include "runtime/src/axrun/config.h"
 #include "runtime/src/axrun/foreground.h"
 #include "runtime/src/axrun/launch.h"
+#include "runtime/src/axrun/launcher.h"
 #include "runtime/src/axrun/state.h"
 
 struct exec_options {
@@ -100,7 +101,8 @@ static int add_groups(char **texts, struct arena *arena, struct oci_user *user, 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t gid = 0;
 		if (parse_u64(texts[i], 0, UINT32_MAX - 1, &gid) < 0)
-			return err_set(err, -EINVAL, "option.value", "option --additional-gids: \"%s\": expected a number", texts[i]);
+			return err_set(err, -EINVAL, "option.value", "option --additional-gids: \"%s\": expected a number",
+				       texts[i]);
 		groups[before + i] = (uint32_t)gid;
 	}
 	user->additional_gids = groups;
@@ -220,7 +222,7 @@ static int prepare(struct joining *joining, const struct container *container, c
 	launch->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	uint64_t available = launch->any_user ? ~(uint64_t)0 : capability_bounding_set();
 	capability_sets_from_oci(process->capabilities, available, &launch->capabilities);
-	int r = launch_prepare_seccomp(launch, container->root_fd, err);
+	int r = launcher_prepare_seccomp(launch, container->root_fd, err);
 	if (r == 0 && joining->group.layout)
 		r = cgroup_open_entries(&joining->group, false, launch->entries, err);
 	return r;
@@ -228,7 +230,7 @@ static int prepare(struct joining *joining, const struct container *container, c
 
 static int await_ready_and_go(struct joining *joining, struct launched *launched, struct err *err)
 {
-	int r = launch_await_ready(&joining->launch, launched, err);
+	int r = launcher_await_ready(&joining->launch, launched, err);
 	if (r < 0)
 		return r;
 	if (joining->launch_options.pid_file) {
@@ -237,7 +239,7 @@ static int await_ready_and_go(struct joining *joining, struct launched *launched
 		r = file_replace_at(AT_FDCWD, joining->launch_options.pid_file, text, (size_t)length, 0644, FILE_VOLATILE, err);
 	}
 	if (r == 0)
-		r = launch_go(launched, err);
+		r = launcher_go(launched, err);
 	if (r < 0)
 		launched_kill(launched);
 	return r;
@@ -250,7 +252,7 @@ static int run_process(struct joining *joining, int *ret_status, struct err *err
 	int r = detach ? 0 : foreground_begin(&signal_fd, err);
 	struct launched launched = {.pidfd = -1, .sync_socket = -1, .console = -1};
 	if (r == 0)
-		r = launch_clone_exec(&joining->launch, joining->container_pidfd, &launched, err);
+		r = launcher_clone_exec(&joining->launch, joining->container_pidfd, &launched, err);
 	if (r == 0)
 		r = await_ready_and_go(joining, &launched, err);
 	if (r == 0 && !detach)
@@ -299,7 +301,7 @@ static int exec_in(const struct globals *globals, const char *id, char **args, c
 				   .run = true,
 				   .rootfs_fd = -1},
 	};
-	launch_init(&joining.launch);
+	launcher_init(&joining.launch);
 	r = container_open_process(container, &joining.container_pidfd);
 	if (r < 0)
 		r = err_sys(err, r, "container.status", "exec in container %s: its first process has ended", id);
@@ -309,7 +311,7 @@ static int exec_in(const struct globals *globals, const char *id, char **args, c
 		r = prepare(&joining, container, &spec, &process, err);
 	if (r == 0)
 		r = run_process(&joining, ret_status, err);
-	launch_done(&joining.launch);
+	launcher_done(&joining.launch);
 	cgroup_done(&joining.group);
 	cgroup_layout_done(&joining.layout);
 	if (joining.container_pidfd >= 0)

@@ -10,7 +10,7 @@
 
 #include "core/base/err.h"
 #include "core/base/scoped.h"
-#include "runtime/src/axrun/device_rules.h"
+#include "runtime/src/axrun/device_rule.h"
 
 /* Registers of the program: what struct bpf_cgroup_dev_ctx says about this access. */
 enum {

@@ -13,6 +13,7 @@
 #include "core/codec/oci_runtime.h"
 #include "core/sys/cgroup.h"
 #include "runtime/src/axrun/device_program.h"
+#include "runtime/src/axrun/device_rule.h"
 
 static const struct device_rule CLOSED = {false, 'a', -1, -1, DEVICE_ALL};
 

@@ -1,28 +1,12 @@
 /* Which devices a container may use: cgroup v1's device list, cgroup v2's device program. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct cgroup;
+struct device_rule;
 struct err;
 struct oci_resources;
-
-enum device_access {
-	DEVICE_MKNOD = 1, /* the bits of linux/bpf.h's BPF_DEVCG_ACC_* */
-	DEVICE_READ = 2,
-	DEVICE_WRITE = 4,
-	DEVICE_ALL = 7,
-};
-
-struct device_rule {
-	bool allow;
-	char type;     /* 'a' (both), 'b', 'c' */
-	int64_t major; /* -1: all */
-	int64_t minor;
-	unsigned access; /* of enum device_access */
-};
 
 /* The rules in the order in which they apply (the last that matches decides): close everything, what @resources says,
  * what every container has (config-linux.md, "Default Devices"). *ret_rules is malloc()ed. */

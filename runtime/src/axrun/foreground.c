@@ -10,6 +10,7 @@
 #include "core/sys/pidfd.h"
 #include "runtime/src/axrun/console.h"
 #include "runtime/src/axrun/launch.h"
+#include "runtime/src/axrun/launcher.h"
 
 int foreground_begin(int *ret_signal_fd, struct err *err)
 {

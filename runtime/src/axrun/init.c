@@ -138,9 +138,10 @@ static int set_sysctls(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-static int make_namespaces(const struct launch *launch, struct err *err)
+static int make_namespaces(struct init *init, struct err *err)
 {
-	int r = process_prepare(launch, err); /* before the identity changes: its /proc files belong to root */
+	const struct launch *launch = init->launch;
+	int r = process_prepare(launch, &init->plan, err); /* before the identity changes: its /proc files belong to root */
 	if (r == 0)
 		r = enter_cgroups(launch, err);
 	if (r == 0)
@@ -260,7 +261,7 @@ static int run_start_hooks(const struct launch *launch, struct err *err)
 static int run(struct init *init, struct err *err)
 {
 	const struct launch *launch = init->launch;
-	int r = make_namespaces(launch, err);
+	int r = make_namespaces(init, err);
 	if (r == 0)
 		r = make_root(init, err);
 	if (r == 0 && init->console >= 0) {
@@ -326,9 +327,10 @@ void init_run(const struct launch *launch)
 	end(&init, &err, r);
 }
 
-static int enter_container(const struct launch *launch, int container_pidfd, struct err *err)
+static int enter_container(struct init *init, int container_pidfd, struct err *err)
 {
-	int r = process_prepare(launch, err);
+	const struct launch *launch = init->launch;
+	int r = process_prepare(launch, &init->plan, err);
 	if (r == 0)
 		r = enter_cgroups(launch, err);
 	if (r < 0)
@@ -363,7 +365,7 @@ static int open_exec_console(struct init *init, struct err *err)
 static int run_exec(struct init *init, int container_pidfd, struct err *err)
 {
 	const struct launch *launch = init->launch;
-	int r = enter_container(launch, container_pidfd, err);
+	int r = enter_container(init, container_pidfd, err);
 	if (r == 0)
 		r = open_exec_console(init, err);
 	const int keep[] = {launch->sync_socket, launch->seccomp_socket};

@@ -25,6 +25,7 @@
 #include "runtime/src/axrun/foreground.h"
 #include "runtime/src/axrun/hooks.h"
 #include "runtime/src/axrun/launch.h"
+#include "runtime/src/axrun/launcher.h"
 #include "runtime/src/axrun/limits.h"
 #include "runtime/src/axrun/state.h"
 #include "runtime/src/axrun/sync.h"
@@ -49,7 +50,7 @@ struct creation {
 
 static void creation_done(struct creation *creation)
 {
-	launch_done(&creation->launch);
+	launcher_done(&creation->launch);
 	cgroup_done(&creation->group);
 	cgroup_layout_done(&creation->layout);
 	container_free(creation->container);
@@ -172,7 +173,7 @@ static int prepare(struct creation *creation, struct err *err)
 	*root = (struct oci_root){.path = creation->rootfs, .readonly = creation->spec.root->readonly};
 	creation->spec.root = root;
 	int r = open_start_socket(creation, err);
-	return r < 0 ? r : launch_prepare(launch, creation->container->root_fd, err);
+	return r < 0 ? r : launcher_prepare(launch, creation->container->root_fd, err);
 }
 
 static int record_process(struct creation *creation, const struct launched *launched, struct err *err)
@@ -204,7 +205,7 @@ static void undo(struct creation *creation)
 	struct container *container = creation->container;
 	if (!container)
 		return;
-	launch_done(&creation->launch);
+	launcher_done(&creation->launch);
 	if (container->state.cgroup && creation->layout.count > 0) {
 		if (cgroup_v2_fd(&creation->group) >= 0 || creation->group.layout)
 			(void)cgroup_kill(&creation->group);
@@ -216,21 +217,21 @@ static void undo(struct creation *creation)
 
 static int launch_process(struct creation *creation, struct launched *ret_launched, struct err *err)
 {
-	int r = launch_clone(&creation->launch, ret_launched, err);
+	int r = launcher_clone(&creation->launch, ret_launched, err);
 	if (r < 0)
 		return r;
 	r = record_process(creation, ret_launched, err);
 	if (r < 0) {
 		/* what it died of is what there is to tell */
 		struct err own = {0};
-		int cause = launch_await_ready(&creation->launch, ret_launched, &own);
+		int cause = launcher_await_ready(&creation->launch, ret_launched, &own);
 		if (cause < 0 && err && own.message[0])
 			*err = own;
 		else
 			launched_kill(ret_launched);
 		return r;
 	}
-	r = launch_await_ready(&creation->launch, ret_launched, err);
+	r = launcher_await_ready(&creation->launch, ret_launched, err);
 	if (r == 0) {
 		r = write_pid_file(creation->options->pid_file, ret_launched->pid, err);
 		if (r < 0)
@@ -272,7 +273,7 @@ static int delete_finished(const struct globals *globals, const char *id, struct
 static int run_to_end(struct creation *creation, struct launched *launched, int signal_fd, int *ret_status,
 		      struct err *err)
 {
-	int r = launch_go(launched, err);
+	int r = launcher_go(launched, err);
 	if (r < 0) {
 		launched_kill(launched);
 		return r;
@@ -282,7 +283,7 @@ static int run_to_end(struct creation *creation, struct launched *launched, int 
 		launched_kill(launched);
 		return r;
 	}
-	launch_done(&creation->launch);
+	launcher_done(&creation->launch);
 	release_lock(creation->container);
 	if (creation->options->detach) {
 		*ret_status = 0;
@@ -334,7 +335,7 @@ int lifecycle_create(const struct globals *globals, const char *id, const struct
 	struct creation creation = {.globals = globals, .options = options};
 	creation.arena.max = CONFIG_ARENA_MAX;
 	creation.config_text.max = CONFIG_BYTES_MAX;
-	launch_init(&creation.launch);
+	launcher_init(&creation.launch);
 	int r = create(&creation, id, ret_status, err);
 	creation_done(&creation);
 	return r;

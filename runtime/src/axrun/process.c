@@ -26,6 +26,7 @@
 #include "runtime/src/axrun/launch.h"
 #include "runtime/src/axrun/process_limits.h"
 #include "runtime/src/axrun/program.h"
+#include "runtime/src/axrun/seccomp.h"
 #include "runtime/src/axrun/seccomp_notify.h"
 
 /* Writes a file of the calling process in the host's /proc, whose descriptor was checked to be one: nothing that a
@@ -76,11 +77,25 @@ static int join_keyring(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-int process_prepare(const struct launch *launch, struct err *err)
+/* The host's /proc knows this process by its pid there. */
+static int find_host_pid(const struct launch *launch, pid_t *ret_pid, struct err *err)
+{
+	char text[24] = "";
+	ssize_t length = readlinkat(launch->proc_fd, "self", text, sizeof text - 1);
+	int64_t pid = 0;
+	if (length < 0 || parse_i64(text, 1, INT32_MAX, &pid) < 0)
+		return err_sys(err, length < 0 ? -errno : -EINVAL, "proc.open", "read /proc/self");
+	*ret_pid = (pid_t)pid;
+	return 0;
+}
+
+int process_prepare(const struct launch *launch, struct process_plan *plan, struct err *err)
 {
 	if (setsid() < 0 && errno != EPERM) /* a leader already */
 		return err_sys(err, -errno, "process.session", "make a session");
-	int r = join_keyring(launch, err);
+	int r = find_host_pid(launch, &plan->host_pid, err);
+	if (r == 0)
+		r = join_keyring(launch, err);
 	if (r == 0)
 		r = set_oom_score(launch, err);
 	if (r == 0)
@@ -248,12 +263,12 @@ static int set_no_new_privileges(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-static int load_filter(const struct launch *launch, struct err *err)
+static int load_filter(const struct launch *launch, const struct process_plan *plan, struct err *err)
 {
 	if (!launch->seccomp.filter)
 		return 0;
 	if (launch->seccomp.notifies)
-		return seccomp_notify_load(launch, err);
+		return seccomp_notify_load(launch, plan->host_pid, err);
 	int listener = -1;
 	return seccomp_program_load(&launch->seccomp, &listener, err);
 }
@@ -278,7 +293,7 @@ int process_execute(const struct launch *launch, const struct process_plan *plan
 	reset_signals();
 	/* without no_new_privs a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go (seccomp(2)) */
 	if (r == 0 && !process->no_new_privileges)
-		r = load_filter(launch, err);
+		r = load_filter(launch, plan, err);
 	if (r == 0)
 		r = change_identity(launch, err);
 	if (r == 0)
@@ -286,7 +301,7 @@ int process_execute(const struct launch *launch, const struct process_plan *plan
 	if (r == 0)
 		r = enter_directory(process->cwd, err); /* as the user that will work there */
 	if (r == 0 && process->no_new_privileges)
-		r = load_filter(launch, err);
+		r = load_filter(launch, plan, err);
 	if (r < 0)
 		return r;
 	unsigned first = STDERR_FILENO + 1 + (unsigned)launch->options->preserve_fds;

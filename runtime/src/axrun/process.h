@@ -2,16 +2,19 @@
  * is the container's. */
 #pragma once
 
+#include <sys/types.h>
+
 struct err;
 struct launch;
 
 struct process_plan {
 	char *program; /* as found */
 	char **env;
+	pid_t host_pid; /* of this process, in the namespace of axrun's caller */
 };
 
 /* Session, keyring, oom_score_adj, labels: early, while the host's /proc is at hand. */
-int process_prepare(const struct launch *launch, struct err *err);
+int process_prepare(const struct launch *launch, struct process_plan *plan, struct err *err);
 
 /* Everything that can be checked and done before the start: working directory, environment, the program. */
 int process_plan(const struct launch *launch, struct process_plan *ret_plan, struct err *err);

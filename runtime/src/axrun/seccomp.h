@@ -1,19 +1,12 @@
 /* Seccomp filters (config-linux.md, "Seccomp"). */
 #pragma once
 
-#include <linux/filter.h>
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "runtime/src/axrun/seccomp_program.h"
 
 struct err;
 struct oci_seccomp;
-
-struct seccomp_program {
-	struct sock_filter *filter; /* malloc()ed; NULL: none */
-	unsigned short length;	    /* instructions */
-	unsigned flags;		    /* SECCOMP_FILTER_FLAG_* */
-	bool notifies;		    /* has SCMP_ACT_NOTIFY: loading gives a listener */
-};
 
 void seccomp_program_done(struct seccomp_program *program);
 

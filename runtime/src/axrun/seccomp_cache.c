@@ -12,7 +12,7 @@
 #include "core/base/scoped.h"
 #include "core/codec/oci_runtime.h"
 #include "core/sys/fd.h"
-#include "runtime/src/axrun/seccomp.h"
+#include "runtime/src/axrun/seccomp_program.h"
 
 #define CACHE_VERSION 1
 #define NAME_MAX_BYTES 64

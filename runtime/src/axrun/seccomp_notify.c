@@ -11,11 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/scoped.h"
 #include "core/codec/oci_runtime.h"
 #include "core/sys/fd.h"
+#include "runtime/src/axrun/hooks.h"
 #include "runtime/src/axrun/launch.h"
+#include "runtime/src/axrun/seccomp.h"
 
 #define WAIT_STEP_NS 200000
 #define HELPER_STACK 65536
@@ -37,9 +40,24 @@ int seccomp_notify_connect(struct launch *launch, struct err *err)
 	return 0;
 }
 
+/* What a seccomp agent is told beside the descriptor (config-linux.md, "The Container Process State"). */
+static int make_state(const struct launch *launch, pid_t host_pid, struct buf *ret_text)
+{
+	scoped_done(buf_done) struct buf state = {.max = 1 << 20};
+	const char *metadata = launch->spec->linux_->seccomp->listener_metadata;
+	int r = hooks_state(launch->id, "creating", host_pid, launch->bundle, launch->spec, &state);
+	if (r == 0)
+		r = buf_printf(ret_text, "{\"ociVersion\":\"%s\",\"fds\":[\"seccompFd\"],\"pid\":%d,\"metadata\":",
+			       OCI_RUNTIME_VERSION, host_pid);
+	if (r == 0)
+		r = json_add_string(ret_text, metadata ? metadata : "");
+	return r < 0 ? r : buf_printf(ret_text, ",\"state\":%s}", state.data);
+}
+
 /* Shared with the helper thread. */
 struct handover {
 	const struct launch *launch;
+	const struct buf *state;
 	_Atomic int listener; /* 0 while nothing is known, then descriptor + 1, or -errno */
 	_Atomic int result;   /* NOT_YET, then 0 or -errno */
 };
@@ -55,9 +73,9 @@ static int send_listener(void *arg)
 		(void)nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
 	int r = value;
 	if (value > 0) {
-		const char *state = handover->launch->seccomp_state;
+		const struct buf *state = handover->state;
 		int listener = value - 1;
-		r = fd_send_message(handover->launch->seccomp_socket, state, strlen(state), &listener, 1);
+		r = fd_send_message(handover->launch->seccomp_socket, state->data, state->size, &listener, 1);
 	}
 	atomic_store(&handover->result, r);
 	(void)syscall(SYS_exit, 0); /* this thread alone */
@@ -75,10 +93,14 @@ static int start_helper(struct handover *handover, struct err *err)
 	return 0;
 }
 
-int seccomp_notify_load(const struct launch *launch, struct err *err)
+int seccomp_notify_load(const struct launch *launch, pid_t host_pid, struct err *err)
 {
-	struct handover handover = {.launch = launch, .result = NOT_YET};
-	int r = start_helper(&handover, err);
+	scoped_done(buf_done) struct buf state = {.max = 2 << 20};
+	struct handover handover = {.launch = launch, .state = &state, .result = NOT_YET};
+	int r = make_state(launch, host_pid, &state);
+	if (r < 0)
+		return err_sys(err, r, "seccomp.notify", "state for the seccomp agent");
+	r = start_helper(&handover, err);
 	if (r < 0)
 		return r;
 	int listener = -1;

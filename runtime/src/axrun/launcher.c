@@ -1,4 +1,4 @@
-#include "runtime/src/axrun/launch.h"
+#include "runtime/src/axrun/launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,10 @@
 #include "runtime/src/axrun/hooks.h"
 #include "runtime/src/axrun/idmap.h"
 #include "runtime/src/axrun/init.h"
+#include "runtime/src/axrun/launch.h"
 #include "runtime/src/axrun/mounts.h"
 #include "runtime/src/axrun/process_limits.h"
+#include "runtime/src/axrun/seccomp.h"
 #include "runtime/src/axrun/seccomp_notify.h"
 #include "runtime/src/axrun/sync.h"
 
@@ -32,7 +34,7 @@
 #define CLONE_NEWTIME 0x80
 #endif
 
-void launch_init(struct launch *launch)
+void launcher_init(struct launch *launch)
 {
 	*launch = (struct launch){.proc_fd = -1, .rootfs_tree = -1, .seccomp_socket = -1, .start_socket = -1, .sync_socket = -1};
 	for (size_t i = 0; i < NS_KINDS; i++)
@@ -48,7 +50,7 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-void launch_done(struct launch *launch)
+void launcher_done(struct launch *launch)
 {
 	close_fd(&launch->proc_fd);
 	close_fd(&launch->rootfs_tree);
@@ -65,8 +67,7 @@ void launch_done(struct launch *launch)
 	launch->mount_trees = NULL;
 	seccomp_program_done(&launch->seccomp);
 	free(launch->hook_state);
-	free(launch->seccomp_state);
-	launch->hook_state = launch->seccomp_state = NULL;
+	launch->hook_state = NULL;
 }
 
 static int open_namespaces(struct launch *launch, struct err *err)
@@ -152,27 +153,8 @@ static int make_state_text(const struct launch *launch, const char *status, pid_
 	return 0;
 }
 
-/* What a seccomp agent is told beside the descriptor (config-linux.md, "The Container Process State"). */
-static int make_seccomp_state(struct launch *launch, struct err *err)
-{
-	scoped_free char *state = NULL;
-	int r = make_state_text(launch, "creating", 0, &state, err);
-	scoped_done(buf_done) struct buf text = {.max = 2 << 20};
-	const char *metadata = launch->spec->linux_->seccomp->listener_metadata;
-	if (r == 0)
-		r = buf_printf(&text, "{\"ociVersion\":\"%s\",\"fds\":[\"seccompFd\"],\"pid\":1,\"metadata\":", OCI_RUNTIME_VERSION);
-	if (r == 0)
-		r = json_add_string(&text, metadata ? metadata : "");
-	if (r == 0)
-		r = buf_printf(&text, ",\"state\":%s}", state);
-	if (r < 0)
-		return err_sys(err, r, "seccomp.notify", "state for the seccomp agent");
-	launch->seccomp_state = buf_take(&text);
-	return launch->seccomp_state ? 0 : err_sys(err, -ENOMEM, "seccomp.notify", "state for the seccomp agent");
-}
-
 /* Compiled programs are kept in a hidden directory of the state root: no container can have its name. */
-int launch_prepare_seccomp(struct launch *launch, int state_root_fd, struct err *err)
+int launcher_prepare_seccomp(struct launch *launch, int state_root_fd, struct err *err)
 {
 	const struct oci_linux *config = launch->spec->linux_;
 	if (!config || !config->seccomp)
@@ -183,8 +165,7 @@ int launch_prepare_seccomp(struct launch *launch, int state_root_fd, struct err 
 	int r = seccomp_program_compile(config->seccomp, cache, &launch->seccomp, err);
 	if (r < 0 || !launch->seccomp.notifies)
 		return r;
-	r = seccomp_notify_connect(launch, err);
-	return r < 0 ? r : make_seccomp_state(launch, err);
+	return seccomp_notify_connect(launch, err);
 }
 
 /* In a user namespace of its own a process may have every capability there; else only what the caller can give. */
@@ -194,7 +175,7 @@ static void prepare_capabilities(struct launch *launch)
 	capability_sets_from_oci(launch->process ? launch->process->capabilities : NULL, available, &launch->capabilities);
 }
 
-int launch_prepare(struct launch *launch, int state_root_fd, struct err *err)
+int launcher_prepare(struct launch *launch, int state_root_fd, struct err *err)
 {
 	int r = open_proc(launch, err);
 	if (r == 0)
@@ -206,7 +187,7 @@ int launch_prepare(struct launch *launch, int state_root_fd, struct err *err)
 	if (r == 0)
 		r = mounts_open_sources(launch, err);
 	if (r == 0)
-		r = launch_prepare_seccomp(launch, state_root_fd, err);
+		r = launcher_prepare_seccomp(launch, state_root_fd, err);
 	if (r == 0)
 		r = make_state_text(launch, "creating", 0, &launch->hook_state, err);
 	/* a helper's child is not born in the group (init.c), so it enters v2 as it enters v1 */
@@ -281,7 +262,7 @@ static int clone_directly(struct launch *launch, struct launched *launched, stru
 	return 0;
 }
 
-int launch_clone(struct launch *launch, struct launched *ret_launched, struct err *err)
+int launcher_clone(struct launch *launch, struct launched *ret_launched, struct err *err)
 {
 	struct launched launched = {0};
 	int r = make_sync(launch, &launched, err);
@@ -299,7 +280,7 @@ int launch_clone(struct launch *launch, struct launched *ret_launched, struct er
 	return 0;
 }
 
-int launch_clone_exec(struct launch *launch, int container_pidfd, struct launched *ret_launched, struct err *err)
+int launcher_clone_exec(struct launch *launch, int container_pidfd, struct launched *ret_launched, struct err *err)
 {
 	struct launched launched = {0};
 	int r = make_sync(launch, &launched, err);
@@ -383,7 +364,7 @@ static int serve(struct launch *launch, struct launched *launched, struct err *e
 	return r;
 }
 
-int launch_await_ready(struct launch *launch, struct launched *launched, struct err *err)
+int launcher_await_ready(struct launch *launch, struct launched *launched, struct err *err)
 {
 	int r = 0;
 	while (r == 0)
@@ -395,7 +376,7 @@ int launch_await_ready(struct launch *launch, struct launched *launched, struct 
 	return r;
 }
 
-int launch_go(struct launched *launched, struct err *err)
+int launcher_go(struct launched *launched, struct err *err)
 {
 	int r = sync_send(launched->sync_socket, SYNC_GO, NULL, -1);
 	if (r < 0)
