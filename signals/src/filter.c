@@ -8,7 +8,7 @@
 #include "core/base/array.h"
 #include "signals/src/datatype.h"
 #include "signals/src/number.h"
-#include "signals/src/store.h"
+#include "signals/src/reading.h"
 
 #define NS_PER_SECOND 1e9
 

@@ -17,6 +17,7 @@
 #include "core/base/timers.h"
 #include "signals/src/catalogue.h"
 #include "signals/src/filter.h"
+#include "signals/src/reading.h"
 
 struct buf;
 struct err;
@@ -45,29 +46,6 @@ struct subject {
 	const gid_t *groups; /* supplementary */
 	size_t group_count;
 	char name[SUBJECT_NAME_MAX]; /* shown as publisher: "uid:1000", "can0" */
-};
-
-enum quality {
-	QUALITY_NEVER,	     /* never set; these up to QUALITY_REMOVED have no value */
-	QUALITY_WITHDRAWN,   /* by its provider */
-	QUALITY_PROVIDER,    /* its provider went */
-	QUALITY_TIMEOUT,     /* older than its maximum age */
-	QUALITY_REMOVED,     /* the catalogue has it no more, or in another type */
-	QUALITY_GOOD,
-	QUALITY_DEFAULT, /* an attribute's default */
-	QUALITY_FORCED,	 /* by the test bench, over the publisher */
-};
-
-/* A signal's present value. @text is terminated and valid until the next update of the signal. */
-struct reading {
-	const char *text; /* NULL: unavailable */
-	size_t length;
-	double number; /* of numbers and booleans */
-	uint64_t sequence; /* of updates, from 1; availability counts as an update */
-	int64_t source_ns; /* since the epoch; 0: the publisher gave none */
-	int64_t receive_ns;
-	enum quality quality;
-	bool changed; /* in a callback: another text or availability than before */
 };
 
 /* ---- life ---- */
@@ -165,10 +143,11 @@ struct subscription {
 	struct filter filter;
 	struct filter_state *state; /* NULL: own_state; else memory of the owner's that outlives the daemon */
 	struct filter_state own_state;
+	/* May unsubscribe, but not free the subscription. */
 	void (*deliver)(struct subscription *subscription, const struct reading *reading);
 };
 
-/* @resume: @state is an earlier daemon's, the present value was delivered if it says so. */
+/* @resume: @state is an earlier daemon's: what it missed meanwhile is delivered. */
 void store_subscribe(struct store *store, struct subscription *subscription, bool resume);
 void store_unsubscribe(struct subscription *subscription);
 

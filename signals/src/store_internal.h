@@ -1,4 +1,4 @@
-/* Shared by the files of the store: store.c (life, values), store_names.c, store_wait.c (watchers), store_provide.c
+/* Shared by the files of the store: store_values.c (life, values), store_names.c, store_wait.c (watchers), store_provide.c
  * (claims, requests), store_group.c, store_tell.c (JSON). */
 #pragma once
 

@@ -61,8 +61,10 @@ static void judge(struct subscription *subscription, const struct reading *readi
 		return;
 	case FILTER_PASS:
 		timer_cancel(&subscription->store->timers, &subscription->timer);
-		filter_delivered(subscription->state, reading, now);
+		/* in this order: a daemon that dies between the two delivers twice rather than not at all */
 		subscription->deliver(subscription, reading);
+		if (subscription->store)
+			filter_delivered(subscription->state, reading, now);
 		return;
 	}
 }
@@ -98,7 +100,7 @@ void store_subscribe(struct store *store, struct subscription *subscription, boo
 	if (resume && subscription->state->waiting)
 		(void)timer_set(&store->timers, &subscription->timer,
 				filter_due(&subscription->filter, subscription->state));
-	else if (!resume || !subscription->state->delivered_sequence)
+	else
 		judge(subscription, &reading);
 }
 
