@@ -106,10 +106,11 @@ class Connection:
         self.socket.close()
 
 
-def process_object(*args, tty=False, uid=0, env=()):
+def process_object(*args, tty=False, uid=0, env=(), rows=0, columns=0):
     """The "process" of config.json, and of an exec."""
     return {
         "terminal": tty,
+        **({"consoleSize": {"height": rows, "width": columns}} if rows else {}),
         "user": {"uid": uid, "gid": uid},
         "args": list(args),
         "env": ["PATH=/bin", "TERM=xterm", *env],
@@ -254,6 +255,9 @@ class Monitor:
         os.kill(self.pid, 9)
         self.processes[-1].wait()
 
+    def init_pid(self):
+        return json.loads((self.record / "monitor.json").read_text())["pid"]
+
     def wait_exited(self, timeout=20):
         return self.connection.wait_event("exited", timeout)["exit"]
 
@@ -261,7 +265,8 @@ class Monitor:
         return json.loads((self.record / "exit.json").read_text())
 
     def exec(self, session, *args, stdio=None, tty=False, **options):
-        fd = memfd(json.dumps(process_object(*args, tty=tty)))
+        size = {name: options[name] for name in ("rows", "columns") if name in options}
+        fd = memfd(json.dumps(process_object(*args, tty=tty, **size)))
         try:
             return self.connection.call("exec", descriptors={"process": fd, **(stdio or {})},
                                         exec={"session": session, "tty": tty, **options})

@@ -50,9 +50,6 @@ static void session_free(struct exec_session *session)
 		set->count--;
 		break;
 	}
-	char name[48];
-	pid_file_name(session, name);
-	(void)unlinkat(set->container->record_dir_fd, name, 0); /* missing in most cases */
 	runtime_command_done(&session->command);
 	console_close(&session->console);
 	loop_timer_cancel(set->container->loop, &session->timeout);
@@ -102,7 +99,9 @@ static int read_pid(struct exec_session *session, struct err *err)
 	char name[48];
 	pid_file_name(session, name);
 	scoped_done(buf_done) struct buf text = {.max = 64};
-	int r = file_read_at(session->set->container->record_dir_fd, name, &text, err);
+	int dir_fd = session->set->container->record_dir_fd;
+	int r = file_read_at(dir_fd, name, &text, err);
+	(void)unlinkat(dir_fd, name, 0);
 	if (r < 0)
 		return r;
 	int64_t pid = 0;
@@ -146,6 +145,7 @@ static void on_runtime_done(struct runtime_command *command, const struct runtim
 		r = master < 0 ? master : 0;
 	}
 	failure.step = "exec";
+	console_close(&session->console); /* before anybody is told: nothing of a session is left when it has ended */
 	const struct monitor_session begun = {.session = session->name, .pid = session->pid};
 	set->begun(set->owner, &session->requester, &begun, pty, r < 0 ? &failure : NULL);
 	if (r < 0) {
@@ -155,7 +155,6 @@ static void on_runtime_done(struct runtime_command *command, const struct runtim
 		session_free(session);
 		return;
 	}
-	console_close(&session->console);
 	watch_process(session);
 }
 

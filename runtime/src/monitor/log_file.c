@@ -137,18 +137,46 @@ static bool tell_lost(struct log_file *file)
 	return true;
 }
 
+/* The most of @bytes, in whole records, that the limit lets into the file; at least one record into an empty one. */
+static size_t fitting(const struct log_file *file, const char *bytes, size_t size)
+{
+	if (file->max_bytes == 0 || file->size + size <= file->max_bytes)
+		return size;
+	uint64_t room = file->size < file->max_bytes ? file->max_bytes - file->size : 0;
+	const char *end = room > 0 ? memrchr(bytes, '\n', room) : NULL;
+	if (!end && file->size == 0)
+		end = memchr(bytes, '\n', size);
+	return end ? (size_t)(end - bytes) + 1 : 0;
+}
+
+/* Appends what fits. Returns the bytes dealt with; adds those lost to *lost. */
+static size_t append_fitting(struct log_file *file, const char *bytes, size_t size, uint64_t *lost)
+{
+	size_t part = fitting(file, bytes, size);
+	if (part == 0 && file->files > 0) {
+		rotate(file);
+		return 0;
+	}
+	if (part == 0) {
+		*lost += lose(file, bytes, size, "the log has reached its limit");
+		return size;
+	}
+	if (!tell_lost(file)) {
+		*lost += lose(file, bytes, part, file->lost_why);
+		return part;
+	}
+	int error = 0;
+	size_t kept = append(file, bytes, part, &error);
+	if (kept < part)
+		*lost += lose(file, bytes + kept, part - kept,
+			      error == ENOSPC ? "no space left on the disk" : "the disk failed");
+	return part;
+}
+
 uint64_t log_file_append(struct log_file *file, const char *bytes, size_t size)
 {
-	bool full = file->max_bytes > 0 && file->size > 0 && file->size + size > file->max_bytes;
-	if (full && file->files > 0)
-		rotate(file);
-	else if (full)
-		return lose(file, bytes, size, "the log has reached its limit");
-	if (!tell_lost(file))
-		return lose(file, bytes, size, file->lost_why);
-	int error = 0;
-	size_t kept = append(file, bytes, size, &error);
-	if (kept == size)
-		return 0;
-	return lose(file, bytes + kept, size - kept, error == ENOSPC ? "no space left on the disk" : "the disk failed");
+	uint64_t lost = 0;
+	for (size_t at = 0; at < size;)
+		at += append_fitting(file, bytes + at, size - at, &lost);
+	return lost;
 }
