@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "signals/src/line/session.h"
 #include "signals/src/line/session_internal.h"
 
 static struct publisher *of_provider(struct provider *provider)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/str.h"
+#include "signals/src/line/session.h"
 #include "signals/src/line/session_internal.h"
 
 /* The leaf called @path, for which the client needs @rights. */

@@ -4,8 +4,9 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "signals/src/line/line.h"
-#include "signals/src/line/session.h"
 #include "signals/src/store.h"
+
+struct line_carrier;
 
 enum entry_kind {
 	ENTRY_UPDATES, /* a signal of a subscription */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "signals/src/line/session.h"
 #include "signals/src/line/session_internal.h"
 
 static struct sub_signal *of_subscription(struct subscription *subscription)
