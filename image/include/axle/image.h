@@ -32,7 +32,7 @@ struct err;
 
 /* ---- References ------------------------------------------------------------------------------------------------- */
 
-#define IMAGE_REFERENCE_MAX 768 /* the longest canonical reference, with its terminator */
+#define IMAGE_REFERENCE_MAX 832 /* the longest canonical reference, with its terminator */
 
 /* A parsed reference. A value: copied freely. @tag or @digest may be empty, not both (the tag "latest" is filled in). */
 struct image_reference {
