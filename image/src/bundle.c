@@ -135,7 +135,7 @@ int image_bundle_config(const struct image *image, const char *root_path, const 
 		.readonly_paths = READ_ONLY,
 	};
 	struct oci_spec spec = {
-		.oci_version = OCI_RUNTIME_VERSION,
+		.oci_version = "1.0.2", /* it needs nothing newer, and crun up to 1.8 takes no other than 1.0 */
 		.process = &process,
 		.root = &root,
 		.hostname = "axle",
