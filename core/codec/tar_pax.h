@@ -6,7 +6,9 @@
 #include <stdint.h>
 
 #include "core/base/arena.h"
-#include "core/codec/tar.h"
+#include "core/codec/tar_entry.h"
+
+struct err;
 
 /* What a field's extended header said. Strings belong to the arena; everything goes with tar_pax_clear(). */
 struct tar_pax {

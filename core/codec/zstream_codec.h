@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/codec/zstream.h"
-
 /* What is left of one push: a codec may step back in it (isa-l reads ahead), never before its beginning. */
 struct zstream_input {
 	const uint8_t *next;
