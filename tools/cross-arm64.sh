@@ -1,6 +1,7 @@
 #!/bin/bash
 # cross-arm64.sh: compiles everything for arm64 with Debian's cross compiler, against a sysroot unpacked from Debian's
 # arm64 packages. Nothing of the host changes: apt runs with state and caches of its own below build-arm64/.
+# With --download: fetches the packages, and no more.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}-arm64
@@ -28,12 +29,19 @@ apt_arm64() {
 		-o Dir::Cache="$apt_state/cache" -o Debug::NoLocking=1 -o APT::Sandbox::User=root "$@"
 }
 
+download_packages() {
+	# shellcheck disable=SC2086 # one word for each package
+	apt_arm64 apt-get install -y --download-only --no-install-recommends $PACKAGES
+}
+
+# Lists that are there already may be enough; what they name may also have moved on.
 fetch_packages() {
 	mkdir -p "$apt_state/state/lists/partial" "$apt_state/cache/archives/partial"
 	: >"$apt_state/status"
-	apt_arm64 apt-get update
-	# shellcheck disable=SC2086
-	apt_arm64 apt-get install -y --download-only --no-install-recommends $PACKAGES
+	download_packages || {
+		apt_arm64 apt-get update
+		download_packages
+	}
 }
 
 # Absolute links of the packages (libfoo.so -> /lib/...) would lead into the host: make them lead into the sysroot.
@@ -79,6 +87,10 @@ write_cross_file() {
 }
 
 mkdir -p "$build"
+if [ "${1:-}" = --download ]; then # for a machine that will have no network (tools/fresh-machine.sh)
+	fetch_packages
+	exit
+fi
 # The list is part of the stamp: a package more, and the sysroot is made anew.
 stamp=$(printf '%s' "$PACKAGES" | sha256sum | cut -c1-16)
 if [ "$(cat "$build/sysroot.stamp" 2>/dev/null)" != "$stamp" ]; then

@@ -75,6 +75,9 @@ fill_apt_cache() {
 
 clone_tree() {
 	git clone -q --no-hardlinks "file://$PWD" "$tree$place"
+	tools/cross-arm64.sh --download >"$work/download-arm64.log" 2>&1
+	mkdir "$tree$place/build-arm64"
+	cp -a build-arm64/apt "$tree$place/build-arm64/"
 	echo "fresh" >"$tree/etc/hostname"
 	printf '127.0.0.1 localhost fresh\n' >"$tree/etc/hosts"
 	: >"$tree/etc/resolv.conf"
