@@ -25,7 +25,7 @@ $RUN
 git clang libclang-rt-14-dev gcc-aarch64-linux-gnu
 python3-pytest python3-yaml python3-grpcio python3-protobuf
 podman crun runc
-mandoc
+mandoc zstd
 "
 
 [ $# -gt 0 ] || set -- build run test
