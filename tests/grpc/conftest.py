@@ -33,7 +33,7 @@ def echo():
 @pytest.fixture
 def program(stage):
     """grpc_echo lies in the build folder, beside the installed tree: it is never installed."""
-    path = os.path.join(os.path.dirname(stage.path), "core/net/grpc_echo")
+    path = os.path.join(stage.build, "core/net/grpc_echo")
     assert os.access(path, os.X_OK), f"{path} is not built"
     return path
 

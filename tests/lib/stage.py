@@ -5,6 +5,7 @@ import os
 class Stage:
     def __init__(self, path):
         self.path = os.path.realpath(path)
+        self.build = os.path.dirname(os.path.abspath(path))  # where programs are that are never installed
 
     def program(self, name):
         """The absolute path of an installed program."""
