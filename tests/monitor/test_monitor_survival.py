@@ -52,7 +52,7 @@ def test_it_outlives_the_signals_of_its_clients_session(monitor):
 
 @pytest.mark.parametrize("keep", [True, False], ids=["descriptors kept", "descriptors lost"])
 def test_a_new_monitor_adopts(monitor, keep):
-    one = monitor("sh", "-c", "trap 'exit 6' TERM; " + TALKER)
+    one = monitor("sh", "-c", "trap '' PIPE; trap 'exit 6' TERM; " + TALKER)
     one.run()
     axmon.wait_until(lambda: b"line 3\n" in one.logged())
     one.kill_monitor()

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/base/array.h"
 #include "core/base/err.h"
 
 /* capset(2) itself: libcap would cost a library for two calls. */
@@ -16,7 +17,8 @@ struct sets {
 
 static const uint32_t NEEDED[] = {
 	[PRIVILEGE_SIGNAL] = 1U << CAP_KILL,
-	[PRIVILEGE_INSPECT] = 1U << CAP_SYS_PTRACE | 1U << CAP_DAC_READ_SEARCH,
+	[PRIVILEGE_INSPECT] = 1U << CAP_SYS_PTRACE,
+	[PRIVILEGE_REOPEN] = 1U << CAP_SYS_PTRACE | 1U << CAP_DAC_OVERRIDE,
 };
 
 static int get(struct sets *ret_sets)
@@ -31,18 +33,39 @@ static int set(const struct sets *sets)
 	return syscall(SYS_capset, &header, sets->words) < 0 ? -errno : 0;
 }
 
+/* The capabilities of all these steps together. */
+static uint32_t needed_by(unsigned steps)
+{
+	uint32_t needed = 0;
+	for (unsigned i = 0; i < ARRAY_COUNT(NEEDED); i++)
+		needed |= steps & 1U << i ? NEEDED[i] : 0;
+	return needed;
+}
+
 int privileges_drop(struct err *err)
 {
 	struct sets sets = {0};
 	int r = get(&sets);
 	if (r == 0) {
-		uint32_t kept = sets.words[0].permitted & (NEEDED[PRIVILEGE_SIGNAL] | NEEDED[PRIVILEGE_INSPECT]);
+		uint32_t kept = sets.words[0].permitted & needed_by(~0U);
 		sets = (struct sets){.words[0].permitted = kept};
 		(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0,
 			    0); /* follows from the empty inheritable set too */
 		r = set(&sets);
 	}
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = -errno;
 	return r < 0 ? err_sys(err, r, "monitor.privileges", "drop capabilities") : 0;
+}
+
+void privileges_keep(unsigned steps)
+{
+	struct sets sets = {0};
+	if (get(&sets) < 0)
+		return;
+	sets.words[0].effective = 0;
+	sets.words[0].permitted &= needed_by(steps);
+	(void)set(&sets); /* giving up cannot be refused */
 }
 
 static void set_effective(uint32_t wanted)

@@ -93,23 +93,29 @@ enum proc_status_outcome proc_status_of_ended(int pidfd, pid_t pid, uint64_t pid
 	return is_zombie ? PROC_STATUS_LATER : PROC_STATUS_LOST;
 }
 
+/* Looked at before it is opened: whatever the container has put there instead is not touched. */
+static int open_if_pipe(const char *name, uint64_t inode, int flags)
+{
+	scoped_fd int path_fd = open(name, O_PATH | O_CLOEXEC);
+	struct stat st = {0};
+	if (path_fd < 0 || fstat(path_fd, &st) < 0)
+		return -errno;
+	if (!S_ISFIFO(st.st_mode) || st.st_ino != inode)
+		return -ENOENT;
+	char again[48];
+	(void)snprintf(again, sizeof again, "/proc/self/fd/%d", path_fd);
+	int fd = open(again, flags | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int proc_reopen_pipe(pid_t pid, int number, uint64_t inode, int flags)
 {
 	if (inode == 0)
 		return -ENOENT;
 	char name[48];
 	(void)snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)pid, number);
-	privileges_raise(PRIVILEGE_INSPECT);
-	scoped_fd int path_fd = open(name, O_PATH | O_CLOEXEC);
-	int r = path_fd < 0 ? -errno : 0;
+	privileges_raise(PRIVILEGE_REOPEN);
+	int fd = open_if_pipe(name, inode, flags);
 	privileges_lower();
-	struct stat st = {0};
-	if (r < 0 || fstat(path_fd, &st) < 0)
-		return r < 0 ? r : -errno;
-	/* looked at before it is opened: whatever the container has put there instead is not touched */
-	if (!S_ISFIFO(st.st_mode) || st.st_ino != inode)
-		return -ENOENT;
-	(void)snprintf(name, sizeof name, "/proc/self/fd/%d", path_fd);
-	int fd = open(name, flags | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd;
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/err.h"
 #include "core/base/scoped.h"
+#include "runtime/src/monitor/privileges.h"
 
 /* ---- replies ---- */
 
@@ -165,6 +166,7 @@ static int do_create(struct monitor *monitor, const struct requester *requester,
 	int r = configure(monitor, received, err);
 	if (r < 0)
 		return r;
+	privileges_keep(1U << PRIVILEGE_SIGNAL); /* its init will be our child: nothing to adopt */
 	monitor->create = *requester;
 	return container_create(&monitor->container, rootfs, err);
 }
@@ -182,6 +184,7 @@ static int do_adopt(struct monitor *monitor, const struct requester *requester, 
 	int r = configure(monitor, received, err);
 	if (r == 0)
 		r = container_adopt(&monitor->container, &kept, err);
+	privileges_keep(1U << PRIVILEGE_SIGNAL | 1U << PRIVILEGE_INSPECT);
 	int *const left[] = {&kept.pidfd, &kept.input, &kept.output, &kept.error, &kept.pty};
 	for (size_t i = 0; i < sizeof left / sizeof *left; i++)
 		if (*left[i] >= 0)
