@@ -9,9 +9,9 @@ import sandbox
 
 GRACE_SECONDS = 5.0  # a veth's end and an overlay's holders go asynchronously
 CGROUP_ROOT = "/sys/fs/cgroup"
-# What programs of Debian keep there once they ran: no test of ours made it.
-OF_OTHERS = {"mount", "blkid", "lock", "netns", "libpod", "containers", "runc", "crun", "user", "libpod_lock"}
-WATCHED_FOLDERS = ["/run", "/dev/shm", "/dev/mqueue", "/var/lib/axle", "/etc/axle"]
+# What programs of Debian keep there once they ran, and the runtimes' roots: of ours, what is in it is watched.
+OF_OTHERS = {"mount", "blkid", "lock", "netns", "libpod", "containers", "runc", "crun", "user", "libpod_lock", "axrun"}
+WATCHED_FOLDERS = ["/run", "/run/axrun", "/dev/shm", "/dev/mqueue", "/var/lib/axle", "/etc/axle"]
 
 
 def processes():
