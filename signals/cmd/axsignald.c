@@ -19,6 +19,7 @@ struct options {
 	const char *mount;
 	const char *config;
 	const char *state;
+	const char *socket;
 	const char *log_level;
 	bool check;
 	bool version;
@@ -31,6 +32,8 @@ static const struct opt OPTIONS[] = {
 	{0, "config", "FILE", OPT_STRING, offsetof(struct options, config), "owners, modes, ACLs, maximum ages (TOML)"},
 	{0, "state", "DIR", OPT_STRING, offsetof(struct options, state),
 	 "where the socket lies by which a restarted daemon goes on"},
+	{0, "socket", "PATH", OPT_STRING, offsetof(struct options, socket),
+	 "where programs connect (libaxle-signal, the line protocol)"},
 	{0, "check", NULL, OPT_FLAG, offsetof(struct options, check), "read and check everything, serve nothing"},
 	{0, "log-level", "LEVEL", OPT_STRING, offsetof(struct options, log_level), "error, warning, info (default) or debug"},
 	{0, "version", NULL, OPT_FLAG, offsetof(struct options, version), "print the version and exit"},
@@ -62,6 +65,8 @@ static int serve(const struct options *options, struct setup *setup, const struc
 		return err_sys(err, -ENOENT, "signal.mount", "%s", options->mount);
 	if (options->state)
 		setup->config.daemon.state = options->state;
+	if (options->socket)
+		setup->config.daemon.socket = options->socket;
 	return daemon_run(setup, path, log, err);
 }
 

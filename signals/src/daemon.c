@@ -26,6 +26,7 @@
 #include "signals/src/catalogue.h"
 #include "signals/src/files/files.h"
 #include "signals/src/holder.h"
+#include "signals/src/line/server.h"
 #include "signals/src/setup.h"
 #include "signals/src/store.h"
 #include "signals/src/table.h"
@@ -42,6 +43,8 @@ struct daemon {
 	struct files *files;
 	struct connection *host;
 	struct holder holder;
+	struct line_server *line;
+	int line_fd; /* listens; -1: none, or the server's */
 	uv_loop_t loop;
 	uv_poll_t fuse;
 	uv_poll_t holder_watch;
@@ -299,11 +302,41 @@ static int start_files(struct daemon *daemon, bool resume, struct err *err)
 	return r;
 }
 
+/* Everybody may connect: what each may do is decided signal by signal, by the user behind the socket. */
+static int bind_socket(struct daemon *daemon, struct err *err)
+{
+	const char *path = daemon->setup.config.daemon.socket;
+	return path ? line_server_bind(path, 0666, &daemon->line_fd, err) : 0;
+}
+
+static int start_socket(struct daemon *daemon, struct err *err)
+{
+	const struct line_server_options options = {.loop = &daemon->loop, .store = daemon->store, .log = daemon->log};
+	if (daemon->line_fd < 0)
+		return 0;
+	int r = line_server_new(&options, daemon->line_fd, &daemon->line, err);
+	if (r == 0)
+		daemon->line_fd = -1; /* the server's */
+	return r;
+}
+
+/* The loop gives the server's handles back in its own time: it turns until they are closed. */
+static void stop_socket(struct daemon *daemon)
+{
+	line_server_close(daemon->line);
+	if (daemon->line)
+		(void)uv_run(&daemon->loop, UV_RUN_NOWAIT);
+	if (daemon->line_fd >= 0)
+		(void)close(daemon->line_fd);
+}
+
 static int start(struct daemon *daemon, const char *mount, struct err *err)
 {
 	int r = get_mount(daemon, mount, err);
 	bool resume = r == 1;
 	if (r >= 0)
+		r = bind_socket(daemon, err);
+	if (r == 0)
 		r = drop_privileges(&daemon->setup.config.daemon, err);
 	if (r == 0)
 		r = make_store(daemon, daemon->holder.memory_fd, err);
@@ -311,6 +344,8 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 		r = start_loop(daemon);
 	if (r == 0)
 		r = start_files(daemon, resume, err);
+	if (r == 0)
+		r = start_socket(daemon, err);
 	if (r == 0)
 		log_info(daemon->log, "signal.serving", "%zu signals at %s%s",
 			 catalogue_leaf_count(store_catalogue(daemon->store)), mount, resume ? " (resumed)" : "");
@@ -324,6 +359,7 @@ static void finish(struct daemon *daemon)
 		(void)uv_poll_stop(&daemon->fuse);
 		(void)uv_poll_stop(&daemon->holder_watch);
 	}
+	stop_socket(daemon);
 	holder_end(&daemon->holder);
 	if (daemon->holder.fuse_fd >= 0)
 		(void)close(daemon->holder.fuse_fd);
@@ -340,7 +376,8 @@ int daemon_run(struct setup *setup, const char *mount, const struct log *log, st
 	struct daemon *daemon = calloc(1, sizeof *daemon);
 	if (!daemon)
 		return -ENOMEM;
-	*daemon = (struct daemon){.log = log, .setup = *setup, .holder = {.socket = -1, .fuse_fd = -1, .memory_fd = -1}};
+	*daemon = (struct daemon){.log = log, .setup = *setup, .line_fd = -1,
+				   .holder = {.socket = -1, .fuse_fd = -1, .memory_fd = -1}};
 	*setup = (struct setup){.catalogue_files = setup->catalogue_files};
 	int r = start(daemon, mount, err);
 	(void)malloc_trim(0); /* the catalogue's text and the tokens of it are gone */
