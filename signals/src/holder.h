@@ -1,9 +1,9 @@
 /* The holder: a process that keeps what a killed daemon needs to go on: the /dev/fuse descriptor and the table's memory.
  *
- * It knows nothing of signals. It listens on a SOCK_SEQPACKET socket, gives the descriptors to the daemon that connects, and watches that
- * connection: when it ends, another daemon has HOLDER_PATIENCE_MS to come. If none does, it closes the descriptor (which
- * ends the connection: parked readers get ECONNABORTED), takes the mount away, and ends. While nobody serves, a reader
- * that waits in the kernel cannot even be killed: hence the patience has an end.
+ * It knows nothing of signals. It listens on a SOCK_SEQPACKET socket, gives the descriptors to the daemon that connects,
+ * and watches that connection: when it ends, another daemon has HOLDER_PATIENCE_MS to come. If none does, it closes the
+ * descriptor (which ends the connection: parked readers get ECONNABORTED), takes the mount away, and ends. While nobody
+ * serves, a reader that waits in the kernel cannot even be killed: hence the patience has an end.
  *
  * docs/formats/signal-holder.md */
 #pragma once

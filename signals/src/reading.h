@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A signal or branch: the same over reloads and restarts. */
+typedef uint32_t signal_id;
+#define SIGNAL_NONE UINT32_MAX
+
 enum quality {
 	QUALITY_NEVER,	     /* never set; these up to QUALITY_REMOVED have no value */
 	QUALITY_WITHDRAWN,   /* by its provider */

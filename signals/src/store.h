@@ -26,9 +26,6 @@ struct store;
 struct table;
 struct view;
 
-typedef uint32_t signal_id;
-#define SIGNAL_NONE UINT32_MAX
-
 #define SUBJECT_NAME_MAX 32
 #define REQUEST_QUEUE_MAX 64 /* requests a provider may have unread */
 

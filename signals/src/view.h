@@ -2,7 +2,7 @@
  * view has no empty ones. */
 #pragma once
 
-#include "signals/src/store.h"
+#include "signals/src/reading.h"
 
 struct view {
 	uint8_t *rights; /* by id */

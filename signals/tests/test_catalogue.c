@@ -87,7 +87,8 @@ START_TEST(structs_of_complex_data_types)
 {
 	const char *layers[] = {
 		"{\"ComplexDataTypes\": {\"T\": {\"type\": \"branch\", \"children\": {"
-		"\"P\": {\"type\": \"struct\", \"children\": {\"X\": {\"type\": \"property\", \"datatype\": \"uint8\", \"max\": 9}}},"
+		"\"P\": {\"type\": \"struct\", \"children\": {"
+		"  \"X\": {\"type\": \"property\", \"datatype\": \"uint8\", \"max\": 9}}},"
 		"\"L\": {\"type\": \"struct\", \"children\": {\"A\": {\"type\": \"property\", \"datatype\": \"T.P\"}}}}}},"
 		"\"V\": {\"type\": \"branch\", \"children\": {\"S\": {\"type\": \"sensor\", \"datatype\": \"T.L[]\"}}}}"};
 	struct err err = {0};
@@ -147,7 +148,8 @@ static const struct {
 	 "one.json: line 1: V: child \"a@b\": expected a name of 1 to 100 letters, digits, \"_\" or \"-\""},
 	{"{\"V\": {\"type\": \"branch\", \"children\": {\"..\": {}}}}",
 	 "one.json: line 1: V: child \"..\": expected a name of 1 to 100 letters, digits, \"_\" or \"-\""},
-	{"{\"ComplexDataTypes\": {\"S\": {\"type\": \"struct\", \"children\": {\"A\": {\"type\": \"property\", \"datatype\": \"S\"}}}}}",
+	{"{\"ComplexDataTypes\": {\"S\": {\"type\": \"struct\", \"children\": {"
+	 "\"A\": {\"type\": \"property\", \"datatype\": \"S\"}}}}}",
 	 "one.json: line 1: S: expected at most 8 structs within each other, and none within itself"},
 };
 

@@ -441,7 +441,8 @@ START_TEST(rights_follow_mode_acl_and_view)
 	static const struct acl_entry ACL[] = {{ACL_TAG_USER, 6, 7}, {ACL_TAG_GROUP, 4, 8}};
 	static const struct rule RULES[] = {
 		{.pattern = "V.**", .given = RULE_MODE, .mode = 0600},
-		{.pattern = "V.Speed", .given = RULE_MODE | RULE_ACL | RULE_OWNER, .mode = 0640, .uid = 5, .acl = ACL, .acl_count = 2},
+		{.pattern = "V.Speed", .given = RULE_MODE | RULE_ACL | RULE_OWNER, .mode = 0640, .uid = 5, .acl = ACL,
+		 .acl_count = 2},
 	};
 	static const struct policy POLICY = {RULES, 2};
 	store_set_policy(world.store, &POLICY);
