@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
@@ -29,6 +28,7 @@
 #include "runtime/src/axrun/limits.h"
 #include "runtime/src/axrun/state.h"
 #include "runtime/src/axrun/sync.h"
+#include "runtime/src/axrun/timestamp.h"
 
 #define REMOVE_WAIT_MS 5000
 
@@ -45,7 +45,7 @@ struct creation {
 	struct launch launch;
 	char *bundle;
 	char *rootfs;
-	char created[40];
+	char created[TIMESTAMP_MAX];
 };
 
 static void creation_done(struct creation *creation)
@@ -90,21 +90,11 @@ static const char *cgroup_path(struct creation *creation)
 	return arena_printf(&creation->arena, "axrun-%s", creation->container->id);
 }
 
-static void put_time(char ret_text[static 40])
-{
-	struct timespec now = {0};
-	struct tm parts = {0};
-	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
-	(void)gmtime_r(&now.tv_sec, &parts);
-	size_t length = strftime(ret_text, 40, "%Y-%m-%dT%H:%M:%S", &parts);
-	(void)snprintf(ret_text + length, 40 - length, ".%09ldZ", now.tv_nsec);
-}
-
 /* The first record names everything that will be made, so that whoever finds it half-made can remove it. */
 static int record(struct creation *creation, struct err *err)
 {
 	struct container *container = creation->container;
-	put_time(creation->created);
+	timestamp_now(creation->created);
 	container->state = (struct state){
 		.version = STATE_VERSION,
 		.id = container->id,
@@ -424,17 +414,26 @@ static int kill_all(const struct container *container, const struct cgroup *grou
 	return 0;
 }
 
-static int remove_cgroup(const struct container *container, struct err *err)
+/* Ends whatever still runs in the container, and removes its group. */
+static int end_and_remove(const struct container *container, bool stopped, struct err *err)
 {
+	const char *path = container->state.cgroup;
+	if (!path)
+		return kill_all(container, NULL, err);
 	struct cgroup_layout layout = {0};
 	int r = cgroup_layout_open(CGROUP_ROOT, &layout, err);
-	struct cgroup group = {0};
-	bool exists = r == 0 && container->state.cgroup && cgroup_open(&layout, container->state.cgroup, &group) == 0;
-	if (r == 0)
+	if (r < 0)
+		return r;
+	/* mostly nobody is left, and then the group simply goes */
+	r = stopped ? cgroup_remove(&layout, path, 0, NULL) : -EBUSY;
+	if (r < 0) {
+		struct cgroup group = {0};
+		bool exists = cgroup_open(&layout, path, &group) == 0;
 		r = kill_all(container, exists ? &group : NULL, err);
-	cgroup_done(&group);
-	if (r == 0 && exists)
-		r = cgroup_remove(&layout, container->state.cgroup, REMOVE_WAIT_MS, err);
+		cgroup_done(&group);
+		if (r == 0)
+			r = cgroup_remove(&layout, path, REMOVE_WAIT_MS, err);
+	}
 	cgroup_layout_done(&layout);
 	return r;
 }
@@ -447,7 +446,7 @@ int lifecycle_delete(struct container *container, bool force, struct err *err)
 		return err_set(err, -EBUSY, "container.status",
 			       "delete container %s: it is %s, expected a stopped one (or --force)", container->id,
 			       container_status_name(status));
-	int r = remove_cgroup(container, err);
+	int r = end_and_remove(container, status == CONTAINER_STOPPED, err);
 	if (r < 0)
 		return r;
 	struct err hook_err = {0};
