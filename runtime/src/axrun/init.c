@@ -21,6 +21,7 @@
 #include "runtime/src/axrun/hooks.h"
 #include "runtime/src/axrun/launch.h"
 #include "runtime/src/axrun/process.h"
+#include "runtime/src/axrun/process_limits.h"
 #include "runtime/src/axrun/rootfs.h"
 #include "runtime/src/axrun/sync.h"
 
@@ -273,6 +274,8 @@ static int run(struct init *init, struct err *err)
 		r = close_others(launch, keep, sizeof keep / sizeof *keep, err);
 	if (r == 0)
 		r = process_plan(launch, &init->plan, err);
+	if (r == 0 && !launch->any_user) /* else from outside, where the right to raise them is (launcher.c) */
+		r = rlimits_apply(0, launch->process, err);
 	if (r == 0)
 		r = await_start(init, err);
 	if (r == 0)
@@ -373,6 +376,8 @@ static int run_exec(struct init *init, int container_pidfd, struct err *err)
 		r = close_others(launch, keep, sizeof keep / sizeof *keep, err);
 	if (r == 0)
 		r = process_plan(launch, &init->plan, err);
+	if (r == 0 && !launch->any_user) /* else from outside, where the right to raise them is (launcher.c) */
+		r = rlimits_apply(0, launch->process, err);
 	if (r == 0)
 		r = await_start(init, err);
 	if (r == 0)

@@ -364,13 +364,27 @@ static int serve(struct launch *launch, struct launched *launched, struct err *e
 	return r;
 }
 
+bool launcher_needs_turn(const struct launch *launch)
+{
+	const struct oci_hooks *hooks = launch->spec->hooks;
+	bool asks = hooks && hooks->prestart_count + hooks->create_runtime_count > 0; /* and waits for the same answer */
+	return asks || launch->any_user; /* maps and limits of a user namespace are set from outside */
+}
+
+int launcher_go_early(struct launched *launched, struct err *err)
+{
+	int r = sync_send(launched->sync_socket, SYNC_GO, NULL, -1);
+	launched->gone = true;
+	return r < 0 && r != -EPIPE ? err_sys(err, r, "launch.go", "start the container's first process") : 0;
+}
+
 int launcher_await_ready(struct launch *launch, struct launched *launched, struct err *err)
 {
 	int r = 0;
 	while (r == 0)
 		r = serve(launch, launched, err);
 	if (r > 0)
-		r = launch->process ? rlimits_apply(launched->pid, launch->process, err) : 0;
+		r = launch->any_user ? rlimits_apply(launched->pid, launch->process, err) : 0;
 	if (r < 0)
 		launched_kill(launched);
 	return r;
@@ -378,7 +392,7 @@ int launcher_await_ready(struct launch *launch, struct launched *launched, struc
 
 int launcher_go(struct launched *launched, struct err *err)
 {
-	int r = sync_send(launched->sync_socket, SYNC_GO, NULL, -1);
+	int r = launched->gone ? 0 : sync_send(launched->sync_socket, SYNC_GO, NULL, -1);
 	if (r < 0)
 		return err_sys(err, r, "launch.go", "start the container's first process");
 	struct sync_message message = {0};

@@ -1,6 +1,7 @@
 /* The command's side of starting a process: what it needs is opened, it is cloned, its requests are served. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct err;
@@ -11,6 +12,7 @@ struct launched {
 	pid_t pid;
 	int pidfd;
 	int sync_socket; /* the command's end */
+	bool gone;	 /* launcher_go_early() */
 	int console;	 /* the terminal's master where it was asked for and not sent away, -1 */
 };
 
@@ -27,8 +29,13 @@ int launcher_prepare_seccomp(struct launch *launch, int state_root_fd, struct er
 /* Clones the first process; it sets itself up and reports. */
 int launcher_clone(struct launch *launch, struct launched *ret_launched, struct err *err);
 
-/* Serves the process's requests (maps, hooks, terminal) until it is ready; then sets its resource limits.
- * On failure the process has been killed and reaped. */
+/* Lets a process that is started over the sync socket go on before it has said that it is ready: it will not wait then,
+ * which spares both a turn. Only where nothing has to be done in between: see launcher_needs_turn(). */
+int launcher_go_early(struct launched *launched, struct err *err);
+bool launcher_needs_turn(const struct launch *launch);
+
+/* Serves the process's requests (maps, hooks, terminal) until it is ready; then sets its resource limits where it cannot
+ * do so itself. On failure the process has been killed and reaped. */
 int launcher_await_ready(struct launch *launch, struct launched *launched, struct err *err);
 
 /* Lets a process that was started over the sync socket execute its program; waits until it has, or has failed. */

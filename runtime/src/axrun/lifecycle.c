@@ -205,24 +205,29 @@ static void undo(struct creation *creation)
 	(void)container_remove(container, NULL);
 }
 
+/* The record comes first, for whoever looks for the container as soon as its program runs. */
+static int record_and_go(struct creation *creation, struct launched *launched, struct err *err)
+{
+	int r = record_process(creation, launched, err);
+	bool early = creation->options->run && !launcher_needs_turn(&creation->launch);
+	if (r < 0 || !early)
+		return r;
+	r = write_pid_file(creation->options->pid_file, launched->pid, err);
+	return r < 0 ? r : launcher_go_early(launched, err);
+}
+
 static int launch_process(struct creation *creation, struct launched *ret_launched, struct err *err)
 {
 	int r = launcher_clone(&creation->launch, ret_launched, err);
 	if (r < 0)
 		return r;
-	r = record_process(creation, ret_launched, err);
+	r = record_and_go(creation, ret_launched, err);
 	if (r < 0) {
-		/* what it died of is what there is to tell */
-		struct err own = {0};
-		int cause = launcher_await_ready(&creation->launch, ret_launched, &own);
-		if (cause < 0 && err && own.message[0])
-			*err = own;
-		else
-			launched_kill(ret_launched);
+		launched_kill(ret_launched);
 		return r;
 	}
 	r = launcher_await_ready(&creation->launch, ret_launched, err);
-	if (r == 0) {
+	if (r == 0 && !ret_launched->gone) {
 		r = write_pid_file(creation->options->pid_file, ret_launched->pid, err);
 		if (r < 0)
 			launched_kill(ret_launched);
