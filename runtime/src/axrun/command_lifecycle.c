@@ -24,6 +24,8 @@
 static const struct opt CREATE_OPTIONS[] = {
 	{'b', "bundle", "DIR", OPT_STRING, offsetof(struct launch_options, bundle), "the bundle (default: .)"},
 	{'d', "detach", NULL, OPT_FLAG, offsetof(struct launch_options, detach), "run: do not wait for the container"},
+	{'f', "config", "FILE", OPT_STRING, offsetof(struct launch_options, config),
+	 "the configuration's name in the bundle (default: config.json)"},
 	{0, "console-socket", "PATH", OPT_STRING, offsetof(struct launch_options, console_socket),
 	 "send the terminal's master to this socket"},
 	{0, "keep", NULL, OPT_FLAG, offsetof(struct launch_options, keep), "run: do not delete the container at its end"},
@@ -65,7 +67,7 @@ static int listen_fds(struct launch_options *options)
 
 static int create_or_run(const struct globals *globals, char **argv, bool run, int *ret_status, struct err *err)
 {
-	struct launch_options options = {.bundle = ".", .rootfs_fd = -1, .rootfs_fd_number = UINT64_MAX, .run = run};
+	struct launch_options options = {.bundle = ".", .config = "config.json", .rootfs_fd = -1, .rootfs_fd_number = UINT64_MAX, .run = run};
 	const char *id = NULL;
 	int r = arguments_parse(CREATE_OPTIONS, "ID", argv, &options, &id, 1, NULL, err);
 	if (r != 0)

@@ -20,6 +20,7 @@ struct oci_spec;
 
 struct launch_options {
 	const char *bundle;
+	const char *config; /* the configuration's name in it */
 	const char *pid_file;
 	const char *console_socket;
 	uint64_t rootfs_fd_number; /* as given */

@@ -69,12 +69,12 @@ static int load_bundle(struct creation *creation, struct err *err)
 	scoped_fd int fd = open(creation->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, -errno, "bundle.open", "bundle %s", name);
-	int r = config_load(fd, "config.json", &creation->arena, &creation->spec, &creation->config_text, err);
+	int r = config_load(fd, creation->options->config, &creation->arena, &creation->spec, &creation->config_text, err);
 	if (r < 0)
 		return err_add(err, r, "bundle %s", creation->bundle);
 	if (!creation->spec.process)
-		return err_set(err, -EINVAL, "config.invalid", "%s/config.json: process: expected a process, found nothing",
-			       creation->bundle);
+		return err_set(err, -EINVAL, "config.invalid", "%s/%s: process: expected a process, found nothing",
+			       creation->bundle, creation->options->config);
 	const char *root = creation->spec.root->path;
 	creation->rootfs = root[0] == '/' ? strdup(root) : str_printf("%s/%s", creation->bundle, root);
 	return creation->rootfs ? 0 : err_sys(err, -ENOMEM, "bundle.open", "bundle %s", name);
