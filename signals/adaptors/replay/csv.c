@@ -6,8 +6,8 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 
-/* Cuts a field off at *@at, taking quotes away in place. *@at is NULL behind the last. *ret_quoted tells "" from nothing.
- * Errors: -EINVAL: a quote without its end, or something behind it. */
+/* Cuts a field off at *@at, taking quotes away in place. *@at is NULL behind the last. *ret_quoted tells "" from
+ * nothing. Errors: -EINVAL: a quote without its end, or something behind it. */
 static int take_field(char **at, char **ret_field, bool *ret_quoted)
 {
 	char *c = *at;

@@ -114,7 +114,8 @@ static int add_path(struct replay *replay, const char *path, struct err *err)
 	return 0;
 }
 
-/* The whole record is read once before it begins: a line that is wrong is told at once, and all claims stand when it starts. */
+/* The whole record is read once before it begins: a line that is wrong is told at once, and all claims stand when it
+ * starts. */
 static int read_paths(struct replay *replay, struct err *err)
 {
 	struct csv_record record;
