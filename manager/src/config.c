@@ -1,0 +1,184 @@
+#include "manager/src/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/array.h"
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/base/parse.h"
+#include "core/base/scoped.h"
+#include "core/base/str.h"
+#include "core/codec/json.h"
+#include "core/codec/toml.h"
+#include "core/sys/fd.h"
+
+static const struct json_field LOG_FIELDS[] = {
+	JSON_FIELD(struct config_log, level, "level", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_log, format, "format", JSON_STRING_T, 0),
+};
+static const struct json_table LOG = JSON_TABLE_STRICT(struct config_log, LOG_FIELDS);
+
+static const struct json_field SOCKET_FIELDS[] = {
+	JSON_FIELD(struct config_socket, group, "group", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_socket, mode, "mode", JSON_STRING_T, 0),
+};
+static const struct json_table SOCKET = JSON_TABLE_STRICT(struct config_socket, SOCKET_FIELDS);
+
+static const struct json_field IMAGES_FIELDS[] = {
+	JSON_FIELD(struct config_images, worker_uid, "worker-uid", JSON_U32, 0),
+	JSON_FIELD(struct config_images, worker_gid, "worker-gid", JSON_U32, 0),
+	JSON_FIELD(struct config_images, connect_timeout_s, "connect-timeout-s", JSON_U32, 0),
+	JSON_FIELD(struct config_images, stall_timeout_s, "stall-timeout-s", JSON_U32, 0),
+};
+static const struct json_table IMAGES = JSON_TABLE_STRICT(struct config_images, IMAGES_FIELDS);
+
+static const struct json_field LOGS_FIELDS[] = {
+	JSON_FIELD(struct config_logs, max_bytes, "max-bytes", JSON_U64, 0),
+	JSON_FIELD(struct config_logs, files, "files", JSON_U32, 0),
+};
+static const struct json_table LOGS = JSON_TABLE_STRICT(struct config_logs, LOGS_FIELDS);
+
+static const struct json_field RUNTIME_FIELDS[] = {
+	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_runtime, args, "args", JSON_STRINGS, 0),
+};
+static const struct json_table RUNTIME = JSON_TABLE_STRICT(struct config_runtime, RUNTIME_FIELDS);
+
+static const struct json_field ULIMIT_FIELDS[] = {
+	JSON_FIELD(struct config_ulimit, name, "name", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct config_ulimit, soft, "soft", JSON_U64, JSON_REQUIRED),
+	JSON_FIELD(struct config_ulimit, hard, "hard", JSON_U64, JSON_REQUIRED),
+};
+static const struct json_table ULIMIT = JSON_TABLE_STRICT(struct config_ulimit, ULIMIT_FIELDS);
+
+static const struct json_field REGISTRY_FIELDS[] = {
+	JSON_FIELD(struct config_registry, host, "host", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct config_registry, plain_http, "plain-http", JSON_BOOL_T, 0),
+	JSON_FIELD(struct config_registry, skip_tls_verify, "skip-tls-verify", JSON_BOOL_T, 0),
+	JSON_FIELD(struct config_registry, ca_file, "ca-file", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_registry, endpoint, "endpoint", JSON_STRING_T, 0),
+};
+static const struct json_table REGISTRY = JSON_TABLE_STRICT(struct config_registry, REGISTRY_FIELDS);
+
+static const struct json_field CONFIG_FIELDS[] = {
+	JSON_NESTED(struct config, log, "log", JSON_STRUCT, &LOG, 0),
+	JSON_NESTED(struct config, socket, "socket", JSON_STRUCT, &SOCKET, 0),
+	JSON_NESTED(struct config, images, "images", JSON_STRUCT, &IMAGES, 0),
+	JSON_NESTED(struct config, container_logs, "container-logs", JSON_STRUCT, &LOGS, 0),
+	JSON_FIELD(struct config, default_runtime, "default-runtime", JSON_STRING_T, 0),
+	JSON_NESTED_COUNTED(struct config, runtimes, "runtimes", JSON_STRUCT_MAP, &RUNTIME, 0),
+	JSON_NESTED_COUNTED(struct config, ulimits, "ulimits", JSON_STRUCTS, &ULIMIT, 0),
+	JSON_NESTED_COUNTED(struct config, registries, "registries", JSON_STRUCTS, &REGISTRY, 0),
+};
+static const struct json_table CONFIG = JSON_TABLE_STRICT(struct config, CONFIG_FIELDS);
+
+static const char *const BUILT_IN_RUNTIMES[] = {CONFIG_DEFAULT_RUNTIME, "crun", "runc"};
+
+static const char *const ULIMIT_NAMES[] = {"as",      "core",	  "cpu",   "data",	 "fsize",  "locks",  "memlock", "msgqueue",
+					   "nice",    "nofile",	  "nproc", "rss",	 "rtprio", "rttime", "sigpending",
+					   "stack"};
+
+static int add_built_in_runtimes(struct config *config, struct arena *arena)
+{
+	size_t room = config->runtimes_count + ARRAY_COUNT(BUILT_IN_RUNTIMES);
+	struct config_runtime *all = arena_array(arena, room, sizeof *all);
+	if (!all)
+		return -ENOMEM;
+	size_t count = config->runtimes_count;
+	if (count)
+		memcpy(all, config->runtimes, count * sizeof *all);
+	for (size_t i = 0; i < ARRAY_COUNT(BUILT_IN_RUNTIMES); i++)
+		if (!config_find_runtime(config, BUILT_IN_RUNTIMES[i]))
+			all[count++] = (struct config_runtime){.name = BUILT_IN_RUNTIMES[i]};
+	config->runtimes = all;
+	config->runtimes_count = count;
+	return 0;
+}
+
+static bool is_ulimit(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(ULIMIT_NAMES); i++)
+		if (str_equal(name, ULIMIT_NAMES[i]))
+			return true;
+	return false;
+}
+
+static int check(const char *source, const struct config *config, struct err *err)
+{
+	enum log_level level = LOG_INFO;
+	uint32_t mode = 0;
+	if (config->log.level && log_level_parse(config->log.level, &level) < 0)
+		return err_set(err, -EINVAL, "config.invalid",
+			       "%s: log.level: expected error, warning, info or debug, found \"%s\"", source,
+			       config->log.level);
+	if (config->log.format && !str_equal(config->log.format, "text") && !str_equal(config->log.format, "json"))
+		return err_set(err, -EINVAL, "config.invalid", "%s: log.format: expected text or json, found \"%s\"",
+			       source, config->log.format);
+	if (config->socket.mode && (parse_mode(config->socket.mode, &mode) < 0 || mode > 0777))
+		return err_set(err, -EINVAL, "config.invalid",
+			       "%s: socket.mode: expected an octal mode such as \"0660\", found \"%s\"", source,
+			       config->socket.mode);
+	if (!config_find_runtime(config, ""))
+		return err_set(err, -EINVAL, "config.invalid", "%s: default-runtime: \"%s\" is in no [runtimes] table",
+			       source, config->default_runtime);
+	for (size_t i = 0; i < config->ulimits_count; i++)
+		if (!is_ulimit(config->ulimits[i].name) || config->ulimits[i].soft > config->ulimits[i].hard)
+			return err_set(err, -EINVAL, "config.invalid",
+				       "%s: ulimits[%zu]: expected the name of a limit (such as \"nofile\") and soft <= hard",
+				       source, i);
+	return 0;
+}
+
+int config_parse(const char *source, const char *text, size_t length, struct arena *arena, struct config *ret_config,
+		 struct err *err)
+{
+	struct config config = {
+		.images = {.worker_uid = 65534, .worker_gid = 65534},
+		.container_logs = {.max_bytes = 10 << 20, .files = 3},
+		.default_runtime = CONFIG_DEFAULT_RUNTIME,
+	};
+	json_t *value = NULL;
+	int r = toml_parse(source, text, length, &value, err);
+	if (r < 0)
+		return r;
+	r = json_decode_value(source, value, &CONFIG, arena, &config, err);
+	json_decref(value);
+	if (r == 0)
+		r = add_built_in_runtimes(&config, arena);
+	if (r == 0)
+		r = check(source, &config, err);
+	if (r == 0)
+		*ret_config = config;
+	return r;
+}
+
+int config_load(const char *path, bool must_exist, struct arena *arena, struct config *ret_config, struct err *err)
+{
+	scoped_done(buf_done) struct buf text = {.max = CONFIG_BYTES_MAX};
+	int r = file_read_at(AT_FDCWD, path, &text, err);
+	if (r < 0 && (r != -ENOENT || must_exist))
+		return r;
+	return config_parse(path, text.data ? text.data : "", text.size, arena, ret_config, err);
+}
+
+const struct config_runtime *config_find_runtime(const struct config *config, const char *handler)
+{
+	const char *name = str_empty(handler) ? config->default_runtime : handler;
+	for (size_t i = 0; i < config->runtimes_count; i++)
+		if (str_equal(config->runtimes[i].name, name))
+			return &config->runtimes[i];
+	return NULL;
+}
+
+const struct config_registry *config_find_registry(const struct config *config, const char *host)
+{
+	for (size_t i = 0; i < config->registries_count; i++)
+		if (str_equal(config->registries[i].host, host))
+			return &config->registries[i];
+	return NULL;
+}

@@ -1,0 +1,87 @@
+/* axled.toml (axled.toml(5)): strict, every table and key is known or refused. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/log.h"
+
+struct arena;
+struct err;
+
+#define CONFIG_BYTES_MAX (1 << 20)
+#define CONFIG_DEFAULT_RUNTIME "axrun"
+
+struct config_log {
+	const char *level;
+	const char *format;
+};
+
+struct config_socket {
+	const char *group; /* name or number; NULL: the daemon's own */
+	const char *mode;  /* octal; NULL: 0660 with a group, else 0600 */
+};
+
+struct config_images {
+	uint32_t worker_uid;
+	uint32_t worker_gid;
+	uint32_t connect_timeout_s;
+	uint32_t stall_timeout_s;
+};
+
+/* An OCI runtime that pods may ask for by name. */
+struct config_runtime {
+	const char *name;	 /* the handler */
+	const char *path;	 /* absolute, or a program beside axled or in PATH; NULL: the handler's name */
+	const char *root;	 /* its state; NULL: STATE/runtime/NAME */
+	const char *const *args; /* more global options */
+};
+
+struct config_ulimit {
+	const char *name; /* "nofile" */
+	uint64_t soft;
+	uint64_t hard;
+};
+
+struct config_registry {
+	const char *host;     /* "localhost:5000" */
+	bool plain_http;      /* no TLS */
+	bool skip_tls_verify; /* TLS, but anybody may be at the other end */
+	const char *ca_file;
+	const char *endpoint; /* asked instead of the host */
+};
+
+struct config_logs {
+	uint64_t max_bytes; /* of the logs that axled owns; 0: no limit */
+	uint32_t files;
+};
+
+struct config {
+	struct config_log log;
+	struct config_socket socket;
+	struct config_images images;
+	struct config_logs container_logs;
+	const char *default_runtime;
+	struct config_runtime *runtimes; /* always holds axrun, crun and runc */
+	size_t runtimes_count;
+	const struct config_ulimit *ulimits;
+	size_t ulimits_count;
+	const struct config_registry *registries;
+	size_t registries_count;
+};
+
+/* Reads the file at @path into @arena. Where it does not exist the defaults hold, unless @must_exist.
+ * Errors: of open(2); -EINVAL (@err names the place in the file). */
+int config_load(const char *path, bool must_exist, struct arena *arena, struct config *ret_config, struct err *err);
+
+/* The same from text; @source names it. */
+int config_parse(const char *source, const char *text, size_t length, struct arena *arena, struct config *ret_config,
+		 struct err *err);
+
+/* By handler's name; "" is the default one. NULL: unknown. */
+const struct config_runtime *config_find_runtime(const struct config *config, const char *handler);
+
+/* By the registry's host; NULL: nothing is said about it. */
+const struct config_registry *config_find_registry(const struct config *config, const char *host);

@@ -1,0 +1,287 @@
+#include "manager/src/container_bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "core/base/array.h"
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/parse.h"
+#include "core/base/str.h"
+#include "core/sys/fd.h"
+#include "core/sys/path.h"
+#include "image/include/axle/image.h"
+#include "manager/src/capability.h"
+#include "manager/src/host_devices.h"
+#include "manager/src/pod_files.h"
+
+#include <linux/capability.h>
+
+#define SPEC_ARENA_MAX (16 << 20)
+#define SPEC_BYTES_MAX (4 << 20)
+
+/* --- the runtime --- */
+
+/* As execvp(3) would find it; NULL where it is nowhere. */
+static const char *find_in_path(struct arena *arena, const char *name)
+{
+	const char *path = getenv("PATH");
+	scoped(strv_free) char **folders = str_split(path ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':');
+	for (size_t i = 0; folders && folders[i]; i++) {
+		const char *candidate = arena_printf(arena, "%s/%s", folders[i], name);
+		if (candidate && *candidate == '/' && access(candidate, X_OK) == 0)
+			return candidate;
+	}
+	return NULL;
+}
+
+/* A name without '/' is a program beside axled, else one in PATH. */
+static const char *find_program(struct arena *arena, const char *name)
+{
+	if (strchr(name, '/'))
+		return name;
+	scoped_free char *sibling = path_of_sibling_program(name);
+	if (sibling && *sibling == '/' && access(sibling, X_OK) == 0)
+		return arena_strdup(arena, sibling);
+	return find_in_path(arena, name);
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+int container_find_runtime(const struct container *container, struct arena *arena, struct container_runtime *ret_runtime,
+			   struct err *err)
+{
+	const struct node *node = container->node;
+	const struct config_runtime *handler = config_find_runtime(&node->config, container->record.runtime_handler);
+	if (!handler)
+		return err_set(err, -ENOENT, "runtime.missing", "runtime handler \"%s\": it is no longer configured",
+			       container->record.runtime_handler);
+	const char *path = find_program(arena, handler->path ? handler->path : handler->name);
+	if (!path || *path != '/')
+		return err_set(err, -ENOENT, "runtime.missing",
+			       "runtime handler \"%s\": there is no program %s beside axled or in PATH", handler->name,
+			       handler->path ? handler->path : handler->name);
+	size_t more = handler->args ? strv_count(handler->args) : 0;
+	const char **args = arena_array(arena, more + 3, sizeof *args);
+	if (!args)
+		return -ENOMEM;
+	args[0] = "--root";
+	args[1] = handler->root ? handler->root
+				: arena_printf(arena, "%s/runtime/%s", node->places.state, handler->name);
+	for (size_t i = 0; i < more; i++)
+		args[2 + i] = handler->args[i];
+	*ret_runtime = (struct container_runtime){
+		.path = path,
+		.args = args,
+		.takes_rootfs_fd = str_equal(base_name(path), CONFIG_DEFAULT_RUNTIME),
+	};
+	return args[1] ? 0 : -ENOMEM;
+}
+
+/* --- the configuration --- */
+
+/* Without CAP_SYS_RESOURCE nothing may be set below what axled has itself. */
+static int32_t oom_score_floor(const struct node *node)
+{
+	if (node->bounding_capabilities & UINT64_C(1) << CAP_SYS_RESOURCE)
+		return -1000;
+	scoped_done(buf_done) struct buf text = {.max = 64};
+	int64_t own = 0;
+	if (file_read_at(AT_FDCWD, "/proc/self/oom_score_adj", &text, NULL) < 0)
+		return 0;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	return parse_i64(text.data, -1000, 1000, &own) < 0 ? 0 : (int32_t)own;
+}
+
+static const struct {
+	const char *name;
+	int resource;
+} LIMITS[] = {
+	{"as", RLIMIT_AS},	     {"core", RLIMIT_CORE},	    {"cpu", RLIMIT_CPU},
+	{"data", RLIMIT_DATA},	     {"fsize", RLIMIT_FSIZE},	    {"locks", RLIMIT_LOCKS},
+	{"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+	{"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},	    {"rss", RLIMIT_RSS},
+	{"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},	    {"sigpending", RLIMIT_SIGPENDING},
+	{"stack", RLIMIT_STACK},
+};
+
+/* What axled may not raise is cut to its own hard limit. */
+static uint64_t hard_limit(const struct node *node, const char *name)
+{
+	struct rlimit own = {RLIM_INFINITY, RLIM_INFINITY};
+	if (node->bounding_capabilities & UINT64_C(1) << CAP_SYS_RESOURCE)
+		return UINT64_MAX;
+	for (size_t i = 0; i < ARRAY_COUNT(LIMITS); i++)
+		if (str_equal(LIMITS[i].name, name))
+			(void)getrlimit((__rlimit_resource_t)LIMITS[i].resource, &own);
+	return own.rlim_max;
+}
+
+static int make_rlimits(const struct node *node, struct arena *arena, struct spec_input *input)
+{
+	struct oci_rlimit *limits = arena_array(arena, node->config.ulimits_count + 1, sizeof *limits);
+	if (!limits)
+		return -ENOMEM;
+	for (size_t i = 0; i < node->config.ulimits_count; i++) {
+		const struct config_ulimit *wanted = &node->config.ulimits[i];
+		uint64_t most = hard_limit(node, wanted->name);
+		char *type = arena_printf(arena, "RLIMIT_%s", wanted->name);
+		if (!type)
+			return -ENOMEM;
+		for (char *p = type; *p; p++)
+			*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+		limits[i] = (struct oci_rlimit){
+			.type = type,
+			.hard = wanted->hard < most ? wanted->hard : most,
+			.soft = wanted->soft < most ? wanted->soft : most,
+		};
+	}
+	input->rlimits = limits;
+	input->rlimits_count = node->config.ulimits_count;
+	return 0;
+}
+
+/* The pid namespace of another container of the pod, by its init. */
+static int find_target(const struct container *container, struct arena *arena, struct spec_input *input, struct err *err)
+{
+	const Cri__LinuxContainerConfig *config = container->config->linux;
+	const Cri__NamespaceOption *options =
+		config && config->security_context ? config->security_context->namespace_options : NULL;
+	if (!options || options->pid != CRI__NAMESPACE_MODE__TARGET)
+		return 0;
+	const struct container *target = idtable_get(&container->node->containers, options->target_id);
+	if (!target || target->pod != container->pod || !target->running)
+		return err_set(err, -EINVAL, "container.target",
+			       "target container \"%.64s\": expected a running container of the same pod",
+			       options->target_id);
+	input->pid_namespace = arena_printf(arena, "/proc/%d/ns/pid", (int)target->pid);
+	return input->pid_namespace ? 0 : -ENOMEM;
+}
+
+static int copy_image_config(const struct container *container, const struct image_config **ret_config, struct err *err)
+{
+	const struct image *image = NULL;
+	int r = image_store_resolve(container->node->images, container->record.image_id, &image, err);
+	if (r == 0)
+		*ret_config = &image->config; /* held: it stays as long as the container */
+	return r;
+}
+
+static int make_input(const struct container *container, struct arena *arena, struct spec_input *ret_input,
+		      struct err *err)
+{
+	const struct node *node = container->node;
+	const struct container_record *record = &container->record;
+	struct spec_input input = {
+		.pod = container->pod->config,
+		.container = container->config,
+		.container_id = container->id,
+		.pod_id = container->pod->id,
+		.rootfs = arena_printf(arena, "%s/%s/rootfs", node->places.containers, container->id),
+		.cgroup = record->cgroup,
+		.pins = arena_printf(arena, "%s/%s", node->places.pins, container->pod->id),
+		.files = arena_printf(arena, "%s/%s", node->places.pods, container->pod->id),
+		.hostname = pod_hostname(container->pod, arena),
+		.uid = record->uid,
+		.gid = record->gid,
+		.groups = record->groups,
+		.groups_count = record->groups_count,
+		.home = record->home,
+		.capabilities = node->bounding_capabilities,
+		.oom_score_floor = oom_score_floor(node),
+		.pure_v2 = node->cgroups.pure_v2,
+	};
+	if (!input.rootfs || !input.pins || !input.files || !input.hostname)
+		return -ENOMEM;
+	int r = copy_image_config(container, &input.image, err);
+	if (r == 0)
+		r = find_target(container, arena, &input, err);
+	if (r == 0)
+		r = make_rlimits(node, arena, &input);
+	if (r == 0 && spec_is_privileged(container->config))
+		r = host_devices_list(arena, &input.host_devices, &input.host_devices_count);
+	if (r == 0)
+		*ret_input = input;
+	return r;
+}
+
+int container_make_spec(const struct container *container, struct arena *arena, struct oci_spec *ret_spec,
+			struct spec_cuts *ret_cuts, struct err *err)
+{
+	struct spec_input input = {0};
+	int r = make_input(container, arena, &input, err);
+	return r < 0 ? r : spec_build(&input, arena, ret_spec, ret_cuts, err);
+}
+
+int container_write_bundle(const struct container *container, struct err *err)
+{
+	scoped_done(arena_done) struct arena arena = {.max = SPEC_ARENA_MAX};
+	scoped_done(buf_done) struct buf text = {.max = SPEC_BYTES_MAX};
+	struct oci_spec spec = {0};
+	int r = container_make_spec(container, &arena, &spec, NULL, err);
+	if (r == 0)
+		r = json_encode(&OCI_SPEC, &spec, &text);
+	if (r < 0)
+		return err_add(err, r, "config.json");
+	scoped_free char *folder = container_state_path(container, NULL);
+	scoped_free char *rootfs = container_state_path(container, "rootfs");
+	if (!folder || !rootfs)
+		return -ENOMEM;
+	r = path_make_directories(folder, 0700, err);
+	if (r == 0)
+		r = path_make_directories(rootfs, 0700, err);
+	if (r < 0)
+		return r;
+	scoped_fd int dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_sys(err, -errno, "container.bundle", "open %s", folder);
+	return file_replace_at(dir_fd, "config.json", text.data, text.size, 0600, FILE_VOLATILE, err);
+}
+
+/* Another user than the container's, by the files that the running container has now. */
+static int find_exec_user(const struct container *container, const char *name, struct arena *arena,
+			  struct spec_input *input, struct err *err)
+{
+	const struct helper_user user = {.name = name};
+	const struct helper_user_find find = {
+		.root = arena_printf(arena, "/proc/%d/root", (int)container->pid),
+		.user = &user,
+	};
+	struct helper_request request = {.user_find = &find};
+	struct helper_reply reply = {0};
+	int r = find.root ? helper_run(&container->node->helper, &request, arena, &reply, NULL, err) : -ENOMEM;
+	if (r < 0)
+		return r;
+	if (!reply.user)
+		return err_set(err, -EIO, "helper.answer", "the helper gave no user");
+	input->uid = reply.user->uid;
+	input->gid = reply.user->gid;
+	input->groups = reply.user->groups;
+	input->groups_count = reply.user->groups_count;
+	input->home = reply.user->home;
+	return 0;
+}
+
+int container_make_exec(const struct container *container, const struct spec_exec *exec, struct buf *ret_json,
+			struct err *err)
+{
+	scoped_done(arena_done) struct arena arena = {.max = SPEC_ARENA_MAX};
+	struct spec_input input = {0};
+	struct oci_process process = {0};
+	int r = make_input(container, &arena, &input, err);
+	if (r == 0 && !str_empty(exec->user))
+		r = find_exec_user(container, exec->user, &arena, &input, err);
+	if (r == 0)
+		r = spec_build_exec(&input, exec, &arena, &process, err);
+	return r < 0 ? r : json_encode(&OCI_PROCESS, &process, ret_json);
+}

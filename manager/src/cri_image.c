@@ -1,0 +1,230 @@
+/* Images. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/arena.h"
+#include "core/base/err.h"
+#include "core/base/parse.h"
+#include "core/base/str.h"
+#include "core/codec/base64.h"
+#include "image/include/axle/image.h"
+#include "manager/src/container.h"
+#include "manager/src/cri.h"
+#include "manager/src/pull.h"
+
+#define AUTH_BYTES_MAX 4096
+
+/* An image that a container of the other owner uses is pinned for this one, or its collector would try to remove it. */
+static bool is_used_by_other(const struct rpc *rpc, const struct image *image)
+{
+	const struct idtable *all = &rpc->node->containers;
+	for (size_t i = 0; i < all->count; i++) {
+		const struct container *container = all->objects[i];
+		if (container->owner != rpc->owner && str_equal(container->record.image_id, image->id))
+			return true;
+	}
+	return false;
+}
+
+static const char **copy_names(struct rpc *rpc, const char *const *names, size_t *ret_count)
+{
+	size_t count = strv_count(names);
+	const char **copies = rpc_array(rpc, count);
+	for (size_t i = 0; copies && i < count; i++) {
+		copies[i] = arena_strdup(rpc->arena, names[i]);
+		if (!copies[i])
+			return NULL;
+	}
+	*ret_count = count;
+	return copies;
+}
+
+/* "1000:1000" and "1000" are numbers; all else is a name. */
+static int add_user(struct rpc *rpc, const struct image *image, Cri__Image *item)
+{
+	char *user = arena_strdup(rpc->arena, image->config.user);
+	uint64_t uid = 0;
+	if (!user)
+		return -ENOMEM;
+	user[strcspn(user, ":")] = '\0';
+	if (*user && parse_u64(user, 0, UINT32_MAX, &uid) < 0) {
+		item->username = user;
+		return 0;
+	}
+	item->uid = rpc_new(rpc, &cri__int64_value__descriptor);
+	if (!item->uid)
+		return -ENOMEM;
+	item->uid->value = (int64_t)uid;
+	return 0;
+}
+
+static Cri__Image *make_image(struct rpc *rpc, const struct image *image)
+{
+	Cri__Image *item = rpc_new(rpc, &cri__image__descriptor);
+	if (!item)
+		return NULL;
+	item->id = arena_strdup(rpc->arena, image->id);
+	item->repo_tags = copy_names(rpc, image->tags, &item->n_repo_tags);
+	item->repo_digests = copy_names(rpc, image->digests, &item->n_repo_digests);
+	item->size = image->size_bytes ? image->size_bytes : 1;
+	item->pinned = image->pinned || is_used_by_other(rpc, image);
+	item->spec = rpc_new(rpc, &cri__image_spec__descriptor);
+	if (!item->id || !item->repo_tags || !item->repo_digests || !item->spec || add_user(rpc, image, item) < 0)
+		return NULL;
+	item->spec->image = item->id;
+	return item;
+}
+
+/* The image that a spec names. */
+static int resolve(struct rpc *rpc, const Cri__ImageSpec *spec, const struct image **ret_image, struct err *err)
+{
+	if (!spec || str_empty(spec->image))
+		return err_set(err, -EINVAL, "image.name", "expected the name of an image");
+	return image_store_resolve(rpc->node->images, spec->image, ret_image, err);
+}
+
+int cri_list_images(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
+{
+	(void)err;
+	const Cri__ListImagesRequest *request = request_;
+	Cri__ListImagesResponse *reply = ret_reply;
+	const struct image_store *store = rpc->node->images;
+	const Cri__ImageSpec *wanted = request->filter ? request->filter->image : NULL;
+	const struct image *only = NULL;
+	if (wanted && !str_empty(wanted->image) && resolve(rpc, wanted, &only, NULL) < 0)
+		return 0;
+	reply->images = rpc_array(rpc, image_store_count(store));
+	if (!reply->images)
+		return -ENOMEM;
+	for (size_t i = 0; i < image_store_count(store); i++) {
+		const struct image *image = image_store_at(store, i);
+		if (only && image != only)
+			continue;
+		Cri__Image *item = make_image(rpc, image);
+		if (!item)
+			return -ENOMEM;
+		reply->images[reply->n_images++] = item;
+	}
+	return 0;
+}
+
+int cri_image_status(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
+{
+	const Cri__ImageStatusRequest *request = request_;
+	Cri__ImageStatusResponse *reply = ret_reply;
+	const struct image *image = NULL;
+	int r = resolve(rpc, request->image, &image, err);
+	if (r == -ENOENT)
+		return 0; /* no such image is no error, and no image */
+	if (r < 0)
+		return r;
+	reply->image = make_image(rpc, image);
+	if (!reply->image)
+		return -ENOMEM;
+	if (!request->verbose)
+		return 0;
+	const char *info = arena_printf(rpc->arena,
+					"{\"manifest\":\"%s\",\"imageSpec\":{\"os\":\"%s\",\"architecture\":\"%s\","
+					"\"created\":\"%s\"},\"layers\":%zu}",
+					image->manifest_digest, image->os, image->architecture, image->created,
+					image->layers_count);
+	return rpc_add_entry(rpc, &reply->info, &reply->n_info, "info", info);
+}
+
+/* docker's form: base64 of "user:password". */
+static int decode_auth(struct rpc *rpc, const char *auth, struct image_credentials *credentials, struct err *err)
+{
+	size_t length = strlen(auth);
+	uint8_t *bytes = length <= AUTH_BYTES_MAX ? arena_alloc(rpc->arena, length + 1) : NULL;
+	size_t size = 0;
+	char *colon = NULL;
+	if (bytes && base64_decode(auth, length, bytes, &size) == 0) {
+		bytes[size] = '\0';
+		colon = strchr((char *)bytes, ':');
+	}
+	if (!colon)
+		return err_set(err, -EINVAL, "registry.auth", "auth: expected base64 of user:password");
+	*colon = '\0';
+	credentials->username = (const char *)bytes;
+	credentials->password = colon + 1;
+	return 0;
+}
+
+static const char *given(const char *text)
+{
+	return str_empty(text) ? NULL : text;
+}
+
+int cri_take_credentials(struct rpc *rpc, const Cri__AuthConfig *auth, struct image_credentials *ret_credentials,
+			 struct err *err)
+{
+	if (!auth)
+		return 0;
+	*ret_credentials = (struct image_credentials){
+		.username = given(auth->username),
+		.password = given(auth->password),
+		.identity_token = given(auth->identity_token),
+		.registry_token = given(auth->registry_token),
+	};
+	return ret_credentials->username || str_empty(auth->auth) ? 0 : decode_auth(rpc, auth->auth, ret_credentials, err);
+}
+
+int cri_pull_image(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
+{
+	const Cri__PullImageRequest *request = request_;
+	Cri__PullImageResponse *reply = ret_reply;
+	if (!request->image || str_empty(request->image->image))
+		return err_set(err, -EINVAL, "image.name", "expected the name of an image");
+	struct pull_request pull = {.reference = request->image->image, .load_fd = -1};
+	const struct image *image = NULL;
+	int r = cri_take_credentials(rpc, request->auth, &pull.credentials, err);
+	if (r == 0)
+		r = pull_image(rpc->node, &pull, NULL, &image, err);
+	if (r < 0)
+		return r;
+	reply->image_ref = arena_strdup(rpc->arena, image->id);
+	return reply->image_ref ? 0 : -ENOMEM;
+}
+
+int cri_remove_image(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
+{
+	(void)ret_reply;
+	const Cri__RemoveImageRequest *request = request_;
+	const struct image *image = NULL;
+	int r = resolve(rpc, request->image, &image, err);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	const char *id = arena_strdup(rpc->arena, image->id);
+	if (!id)
+		return -ENOMEM;
+	return image_store_remove(rpc->node->images, id, 0, NULL, NULL, err);
+}
+
+int cri_image_fs_info(struct rpc *rpc, const void *request, void *ret_reply, struct err *err)
+{
+	(void)request;
+	(void)err;
+	Cri__ImageFsInfoResponse *reply = ret_reply;
+	struct image_usage usage = {0};
+	image_store_usage(rpc->node->images, &usage);
+	Cri__FilesystemUsage *item = rpc_new(rpc, &cri__filesystem_usage__descriptor);
+	reply->image_filesystems = rpc_array(rpc, 1);
+	if (!item || !reply->image_filesystems)
+		return -ENOMEM;
+	item->timestamp = node_now_ns();
+	item->fs_id = rpc_new(rpc, &cri__filesystem_identifier__descriptor);
+	item->used_bytes = rpc_new(rpc, &cri__uint64_value__descriptor);
+	item->inodes_used = rpc_new(rpc, &cri__uint64_value__descriptor);
+	if (!item->fs_id || !item->used_bytes || !item->inodes_used)
+		return -ENOMEM;
+	item->fs_id->mountpoint = arena_printf(rpc->arena, "%s/images", rpc->node->places.root);
+	item->used_bytes->value = usage.bytes;
+	item->inodes_used->value = usage.inodes;
+	reply->image_filesystems[0] = item;
+	reply->n_image_filesystems = 1;
+	return item->fs_id->mountpoint ? 0 : -ENOMEM;
+}

@@ -1,0 +1,104 @@
+#include "manager/src/helper_protocol.h"
+
+#include "core/base/array.h"
+
+static const struct json_field PREPARE_FIELDS[] = {
+	JSON_FIELD(struct helper_prepare, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table PREPARE = JSON_TABLE(struct helper_prepare, PREPARE_FIELDS);
+
+static const struct json_field POD_MAKE_FIELDS[] = {
+	JSON_FIELD(struct helper_pod_make, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_make, files, "files", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_make, network, "network", JSON_BOOL_T, 0),
+	JSON_FIELD(struct helper_pod_make, ipc, "ipc", JSON_BOOL_T, 0),
+	JSON_FIELD(struct helper_pod_make, uts, "uts", JSON_BOOL_T, 0),
+	JSON_FIELD(struct helper_pod_make, hostname, "hostname", JSON_STRING_T, 0),
+	JSON_COUNTED(struct helper_pod_make, sysctls, "sysctls", JSON_PAIRS, 0),
+	JSON_FIELD(struct helper_pod_make, shm_bytes, "shm_bytes", JSON_U64, 0),
+	JSON_FIELD(struct helper_pod_make, hosts, "hosts", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_make, hostname_file, "hostname_file", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_make, resolv_conf, "resolv_conf", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table POD_MAKE = JSON_TABLE(struct helper_pod_make, POD_MAKE_FIELDS);
+
+static const struct json_field POD_REMOVE_FIELDS[] = {
+	JSON_FIELD(struct helper_pod_remove, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_remove, files, "files", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_remove, cgroup, "cgroup", JSON_STRING_T, 0),
+};
+static const struct json_table POD_REMOVE = JSON_TABLE(struct helper_pod_remove, POD_REMOVE_FIELDS);
+
+static const struct json_field USER_FIELDS[] = {
+	JSON_FIELD(struct helper_user, name, "name", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_user, group_only_given, "group_only_given", JSON_BOOL_T, 0),
+};
+static const struct json_table USER = JSON_TABLE(struct helper_user, USER_FIELDS);
+
+static const struct json_field ROOTFS_MOUNT_FIELDS[] = {
+	JSON_FIELD(struct helper_rootfs_mount, layers, "layers", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_rootfs_mount, lowers, "lowers", JSON_STRINGS, JSON_REQUIRED),
+	JSON_FIELD(struct helper_rootfs_mount, data, "data", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_rootfs_mount, target, "target", JSON_STRING_T, 0),
+	JSON_NESTED(struct helper_rootfs_mount, user, "user", JSON_STRUCT_OPT, &USER, 0),
+};
+static const struct json_table ROOTFS_MOUNT = JSON_TABLE(struct helper_rootfs_mount, ROOTFS_MOUNT_FIELDS);
+
+static const struct json_field USER_FIND_FIELDS[] = {
+	JSON_FIELD(struct helper_user_find, root, "root", JSON_STRING_T, JSON_REQUIRED),
+	JSON_NESTED(struct helper_user_find, user, "user", JSON_STRUCT_OPT, &USER, JSON_REQUIRED),
+};
+static const struct json_table USER_FIND = JSON_TABLE(struct helper_user_find, USER_FIND_FIELDS);
+
+static const struct json_field CONTAINER_REMOVE_FIELDS[] = {
+	JSON_FIELD(struct helper_container_remove, target, "target", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_container_remove, cgroup, "cgroup", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_container_remove, trees, "trees", JSON_STRINGS, 0),
+	JSON_FIELD(struct helper_container_remove, kill, "kill", JSON_BOOL_T, 0),
+};
+static const struct json_table CONTAINER_REMOVE = JSON_TABLE(struct helper_container_remove, CONTAINER_REMOVE_FIELDS);
+
+static const struct json_field REQUEST_FIELDS[] = {
+	JSON_NESTED(struct helper_request, prepare, "prepare", JSON_STRUCT_OPT, &PREPARE, 0),
+	JSON_NESTED(struct helper_request, pod_make, "pod-make", JSON_STRUCT_OPT, &POD_MAKE, 0),
+	JSON_NESTED(struct helper_request, pod_remove, "pod-remove", JSON_STRUCT_OPT, &POD_REMOVE, 0),
+	JSON_NESTED(struct helper_request, rootfs_mount, "rootfs-mount", JSON_STRUCT_OPT, &ROOTFS_MOUNT, 0),
+	JSON_NESTED(struct helper_request, user_find, "user-find", JSON_STRUCT_OPT, &USER_FIND, 0),
+	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),
+};
+const struct json_table HELPER_REQUEST = JSON_TABLE(struct helper_request, REQUEST_FIELDS);
+
+static const struct json_field FAILURE_FIELDS[] = {
+	JSON_FIELD(struct helper_failure, code, "code", JSON_I32, JSON_REQUIRED),
+	JSON_FIELD(struct helper_failure, reason, "reason", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_failure, message, "message", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table FAILURE = JSON_TABLE(struct helper_failure, FAILURE_FIELDS);
+
+static const struct json_field USER_FOUND_FIELDS[] = {
+	JSON_FIELD(struct helper_user_found, uid, "uid", JSON_U32, JSON_KEEP),
+	JSON_FIELD(struct helper_user_found, gid, "gid", JSON_U32, JSON_KEEP),
+	JSON_COUNTED(struct helper_user_found, groups, "groups", JSON_U32S, 0),
+	JSON_FIELD(struct helper_user_found, name, "name", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_user_found, home, "home", JSON_STRING_T, 0),
+};
+static const struct json_table USER_FOUND = JSON_TABLE(struct helper_user_found, USER_FOUND_FIELDS);
+
+static const struct json_field REPLY_FIELDS[] = {
+	JSON_NESTED(struct helper_reply, failure, "failure", JSON_STRUCT_OPT, &FAILURE, 0),
+	JSON_NESTED(struct helper_reply, user, "user", JSON_STRUCT_OPT, &USER_FOUND, 0),
+};
+const struct json_table HELPER_REPLY = JSON_TABLE(struct helper_reply, REPLY_FIELDS);
+
+const char *helper_request_name(const struct helper_request *request)
+{
+	const char *name = NULL;
+	for (size_t i = 0; i < ARRAY_COUNT(REQUEST_FIELDS); i++) {
+		const void *member = *(const void *const *)((const char *)request + REQUEST_FIELDS[i].offset);
+		if (member && name)
+			return NULL;
+		if (member)
+			name = REQUEST_FIELDS[i].name;
+	}
+	return name;
+}

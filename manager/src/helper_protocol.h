@@ -1,0 +1,112 @@
+/* What axled asks of axhelper: one request, one reply, over the socket that is the helper's descriptor 3.
+ *
+ * A helper is a short-lived single-threaded process that does what would change a daemon's own namespaces or block it: it
+ * makes and pins namespaces, mounts root file systems, removes trees. It ends with axled and with its request. Both come
+ * from one build, so the form has no version. A request has exactly one of its members. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/codec/json.h"
+
+struct arena;
+struct err;
+
+#define HELPER_PROGRAM "axhelper"
+#define HELPER_SOCKET 3
+#define HELPER_MESSAGE_MAX (128 * 1024)
+#define HELPER_TIMEOUT_MS 30000
+
+/* Makes the node's folders and the private tmpfs on which namespaces are pinned. Repeating it changes nothing. */
+struct helper_prepare {
+	const char *pins; /* absolute */
+};
+
+/* A pod's namespaces, pinned as files in @pins, and its files. What is there already is removed first. */
+struct helper_pod_make {
+	const char *pins;  /* absolute: becomes a directory with "net", "ipc", "uts" */
+	const char *files; /* absolute: becomes a directory with "hosts", "hostname", "resolv.conf", "shm" */
+	bool network;	   /* a new one, with the loopback device up; else the host's */
+	bool ipc;
+	bool uts;
+	const char *hostname; /* of the new uts namespace */
+	const struct json_pair *sysctls;
+	size_t sysctls_count;
+	uint64_t shm_bytes; /* size of /dev/shm; 0: the pod uses the host's */
+	const char *hosts;  /* contents of the files */
+	const char *hostname_file;
+	const char *resolv_conf;
+};
+
+/* Unpins and removes; what is missing is no error. @cgroup: removed in all hierarchies with all below it. */
+struct helper_pod_remove {
+	const char *pins;
+	const char *files;
+	const char *cgroup; /* NULL: none */
+};
+
+struct helper_user {
+	const char *name; /* "user", "uid", "user:group" ... as image.h's image_user_resolve() takes it */
+	bool group_only_given; /* do not read the image's /etc/group for supplementary groups */
+};
+
+/* Looks a user up in the tree at @root, which is read as chroot would. */
+struct helper_user_find {
+	const char *root; /* absolute */
+	const struct helper_user *user;
+};
+
+/* An overlay of @lowers (topmost first, relative to @layers) below @data's "upper" and "work", which are made. The reply
+ * brings the detached mount as its descriptor, or it is attached at @target. */
+struct helper_rootfs_mount {
+	const char *layers;
+	const char *const *lowers;
+	const char *data;
+	const char *target; /* absolute; NULL: none */
+	const struct helper_user *user; /* looked up in the mounted tree; NULL: nobody asks */
+};
+
+/* Ends what a container left: mount at @target, cgroup, trees. What is missing is no error. */
+struct helper_container_remove {
+	const char *target; /* NULL: none */
+	const char *cgroup;
+	const char *const *trees; /* absolute */
+	bool kill;		  /* everything in the cgroup, first */
+};
+
+struct helper_request {
+	const struct helper_prepare *prepare;
+	const struct helper_pod_make *pod_make;
+	const struct helper_pod_remove *pod_remove;
+	const struct helper_rootfs_mount *rootfs_mount;
+	const struct helper_user_find *user_find;
+	const struct helper_container_remove *container_remove;
+};
+
+struct helper_failure {
+	int32_t code; /* -errno */
+	const char *reason;
+	const char *message;
+};
+
+struct helper_user_found {
+	uint32_t uid;
+	uint32_t gid;
+	const uint32_t *groups;
+	size_t groups_count;
+	const char *name;
+	const char *home;
+};
+
+struct helper_reply {
+	const struct helper_failure *failure; /* NULL: done */
+	const struct helper_user_found *user;
+};
+
+extern const struct json_table HELPER_REQUEST;
+extern const struct json_table HELPER_REPLY;
+
+/* The name of the request's only member, for messages: "pod-make". NULL where there is not exactly one. */
+const char *helper_request_name(const struct helper_request *request);

@@ -1,0 +1,207 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image/include/axle/image.h"
+#include "core/base/arena.h"
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/scoped.h"
+#include "core/base/str.h"
+#include "core/sys/cgroup.h"
+#include "core/sys/mount.h"
+#include "core/sys/path.h"
+#include "manager/src/helper_work.h"
+
+#define CGROUP_REMOVE_WAIT_MS 5000
+
+/* Symbolic links are not followed: a path of ours has none, and what another put there is not unmounted. */
+int helper_unmount(const char *path, struct err *err)
+{
+	while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		;
+	if (errno == EINVAL || errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return err_sys(err, -errno, "unmount", "unmount %s", path);
+}
+
+int helper_remove_tree(const char *path, struct err *err)
+{
+	scoped_free char *parent = strdup(path);
+	if (!parent)
+		return -ENOMEM;
+	char *slash = strrchr(parent, '/');
+	if (!slash || slash == parent || !slash[1])
+		return err_set(err, -EINVAL, "remove.path", "remove %s: expected the absolute path of a tree", path);
+	*slash = '\0';
+	scoped_fd int dir_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0 && errno == ENOENT)
+		return 0;
+	if (dir_fd < 0)
+		return err_sys(err, -errno, "remove.open", "open %s", parent);
+	return path_remove_tree(dir_fd, slash + 1, err);
+}
+
+int helper_remove_cgroup(const char *path, bool kill, struct err *err)
+{
+	scoped_done(cgroup_layout_done) struct cgroup_layout layout = {0};
+	int r = cgroup_layout_open(CGROUP_ROOT, &layout, err);
+	if (r < 0)
+		return r;
+	if (kill) {
+		scoped_done(cgroup_done) struct cgroup group = {0};
+		if (cgroup_open(&layout, path, &group) == 0)
+			(void)cgroup_kill(&group); /* what cannot be killed shows when the group is removed */
+	}
+	return cgroup_remove(&layout, path, CGROUP_REMOVE_WAIT_MS, err);
+}
+
+int helper_container_remove(const struct helper_container_remove *request, struct err *err)
+{
+	int r = request->cgroup ? helper_remove_cgroup(request->cgroup, request->kill, err) : 0;
+	if (r == 0 && request->target)
+		r = helper_unmount(request->target, err);
+	for (size_t i = 0; r == 0 && request->trees && request->trees[i]; i++)
+		r = helper_remove_tree(request->trees[i], err);
+	return r;
+}
+
+/* --- the overlay --- */
+
+#define LAYERS_MAX 128
+
+static int make_data_directories(const struct helper_rootfs_mount *request, char **ret_upper, char **ret_work,
+				 struct err *err)
+{
+	scoped_free char *upper = str_printf("%s/%s", request->data, "upper");
+	scoped_free char *work = str_printf("%s/%s", request->data, "work");
+	if (!upper || !work)
+		return -ENOMEM;
+	int r = path_make_directories(request->data, 0700, err);
+	if (r == 0 && mkdir(upper, 0755) < 0 && errno != EEXIST)
+		r = err_sys(err, -errno, "rootfs.data", "make %s", upper);
+	if (r == 0 && mkdir(work, 0700) < 0 && errno != EEXIST)
+		r = err_sys(err, -errno, "rootfs.data", "make %s", work);
+	if (r < 0)
+		return r;
+	*ret_upper = TAKE(upper);
+	*ret_work = TAKE(work);
+	return 0;
+}
+
+/* Linux 6.7 and later: one option for each layer, of any length. */
+static int mount_by_layer(const char *const *lowers, const char *upper, const char *work, int *ret_tree,
+			  struct err *err)
+{
+	struct mount_option options[LAYERS_MAX + 2];
+	size_t count = 0;
+	for (; lowers[count]; count++)
+		options[count] = (struct mount_option){"lowerdir+", lowers[count]};
+	options[count++] = (struct mount_option){"upperdir", upper};
+	options[count++] = (struct mount_option){"workdir", work};
+	return mount_filesystem("overlay", options, count, 0, ret_tree, err);
+}
+
+/* Before: one option for all, of at most 255 bytes; names of descriptors keep it short. */
+static int mount_joined(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+{
+	scoped_done(buf_done) struct buf joined = {.max = 4096};
+	int r = 0;
+	for (size_t i = 0; r == 0 && lowers[i]; i++) {
+		int fd = open(lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC); /* ends with this process */
+		if (fd < 0)
+			return err_sys(err, -errno, "rootfs.layer", "open %s", lowers[i]);
+		r = buf_printf(&joined, "%s/proc/self/fd/%d", i ? ":" : "", fd);
+	}
+	if (r < 0)
+		return r;
+	const struct mount_option options[] = {{"lowerdir", joined.data}, {"upperdir", upper}, {"workdir", work}};
+	return mount_filesystem("overlay", options, 3, 0, ret_tree, err);
+}
+
+static int mount_overlay(const struct helper_rootfs_mount *request, int *ret_tree, struct err *err)
+{
+	scoped_free char *upper = NULL;
+	scoped_free char *work = NULL;
+	int r = make_data_directories(request, &upper, &work, err);
+	if (r < 0)
+		return r;
+	if (strv_count(request->lowers) > LAYERS_MAX)
+		return err_set(err, -E2BIG, "rootfs.layers", "%zu layers: expected at most %d",
+			       strv_count(request->lowers), LAYERS_MAX);
+	scoped(strv_free) char **lowers = NULL;
+	for (size_t i = 0; r == 0 && request->lowers[i]; i++)
+		r = strv_printf(&lowers, "%s/%s", request->layers, request->lowers[i]);
+	if (r < 0)
+		return r;
+	if (!lowers)
+		return err_set(err, -EINVAL, "rootfs.layers", "an image without layers has no root file system");
+	r = mount_by_layer((const char *const *)lowers, upper, work, ret_tree, err);
+	if (r == -EINVAL)
+		r = mount_joined((const char *const *)lowers, upper, work, ret_tree, err);
+	return r < 0 ? err_add(err, r, "mount the root file system") : 0;
+}
+
+static int find_user(int tree, const struct helper_user *wanted, struct arena *arena,
+		     const struct helper_user_found **ret_user, struct err *err)
+{
+	struct image_user user = {0};
+	int r = image_user_resolve(tree, wanted->name, &user, err);
+	if (r < 0)
+		return r;
+	struct helper_user_found *found = arena_alloc(arena, sizeof *found);
+	uint32_t *groups = arena_array(arena, IMAGE_GROUPS_MAX, sizeof *groups);
+	if (!found || !groups)
+		return -ENOMEM;
+	*found = (struct helper_user_found){
+		.uid = user.uid,
+		.gid = user.gid,
+		.groups = groups,
+		.groups_count = wanted->group_only_given ? 0 : user.groups_count,
+		.name = arena_strdup(arena, user.name),
+		.home = arena_strdup(arena, user.home),
+	};
+	memcpy(groups, user.groups, found->groups_count * sizeof *groups);
+	*ret_user = found;
+	return found->name && found->home ? 0 : -ENOMEM;
+}
+
+int helper_user_find(const struct helper_user_find *request, struct arena *arena,
+		     const struct helper_user_found **ret_user, struct err *err)
+{
+	scoped_fd int root = open(request->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(err, -errno, "user.root", "open %s", request->root);
+	return find_user(root, request->user, arena, ret_user, err);
+}
+
+static int attach(int tree, const char *target, struct err *err)
+{
+	int r = path_make_directories(target, 0700, err);
+	if (r < 0)
+		return r;
+	scoped_fd int target_fd = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = target_fd < 0 ? -errno : mount_tree_attach(tree, target_fd);
+	return r < 0 ? err_sys(err, r, "rootfs.attach", "mount the root file system at %s", target) : 0;
+}
+
+int helper_rootfs_mount(const struct helper_rootfs_mount *request, struct arena *arena, int *ret_tree,
+			const struct helper_user_found **ret_user, struct err *err)
+{
+	scoped_fd int tree = -1;
+	int r = request->target ? helper_unmount(request->target, err) : 0; /* of a start that did not end */
+	if (r == 0)
+		r = mount_overlay(request, &tree, err);
+	if (r == 0 && request->user)
+		r = find_user(tree, request->user, arena, ret_user, err);
+	if (r < 0)
+		return r;
+	if (request->target)
+		return attach(tree, request->target, err);
+	*ret_tree = TAKE_FD(tree);
+	return 0;
+}

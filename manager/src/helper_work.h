@@ -1,0 +1,28 @@
+/* What axhelper does: each function does one kind of request in the calling process, which it may change (namespaces). */
+#pragma once
+
+#include "manager/src/helper_protocol.h"
+
+struct arena;
+struct err;
+
+int helper_prepare(const struct helper_prepare *request, struct err *err);
+
+int helper_pod_make(const struct helper_pod_make *request, struct err *err);
+int helper_pod_remove(const struct helper_pod_remove *request, struct err *err);
+
+/* *ret_tree: the detached mount, where no target was asked for. *ret_user lies in @arena. */
+int helper_rootfs_mount(const struct helper_rootfs_mount *request, struct arena *arena, int *ret_tree,
+			const struct helper_user_found **ret_user, struct err *err);
+int helper_user_find(const struct helper_user_find *request, struct arena *arena,
+		     const struct helper_user_found **ret_user, struct err *err);
+int helper_container_remove(const struct helper_container_remove *request, struct err *err);
+
+/* Takes what is mounted on @path away, however often. Nothing mounted there, or no such path, is success. */
+int helper_unmount(const char *path, struct err *err);
+
+/* Removes the tree at the absolute @path. */
+int helper_remove_tree(const char *path, struct err *err);
+
+/* Kills what lives in a cgroup (with @kill), waits for its end, removes it. */
+int helper_remove_cgroup(const char *path, bool kill, struct err *err);

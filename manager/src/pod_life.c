@@ -1,0 +1,245 @@
+#include "manager/src/pod_life.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/str.h"
+#include "manager/src/container_life.h"
+#include "manager/src/pod_files.h"
+
+#define HOSTNAME_BYTES_MAX 64 /* the kernel's */
+
+void pod_event(const struct pod *pod, const char *action)
+{
+	struct event event = {.type = "pod", .action = action};
+	(void)snprintf(event.id, sizeof event.id, "%s", pod->id);
+	(void)snprintf(event.name, sizeof event.name, "%s", pod->config->metadata ? pod->config->metadata->name : "");
+	(void)snprintf(event.owner, sizeof event.owner, "%s", owner_name(pod->owner));
+	events_add(pod->node->events, &event);
+}
+
+/* --- making --- */
+
+static int check(const struct node *node, const char *runtime_handler, const Cri__PodSandboxConfig *config,
+		 struct err *err)
+{
+	if (!config || !config->metadata || str_empty(config->metadata->name))
+		return err_set(err, -EINVAL, "pod.metadata", "expected a configuration with metadata and a name");
+	if (!config_find_runtime(&node->config, runtime_handler))
+		return err_set(err, -EINVAL, "pod.runtime-handler",
+			       "runtime handler \"%s\": expected one of the [runtimes] in %s", runtime_handler,
+			       node->places.config);
+	if (strlen(config->hostname) > HOSTNAME_BYTES_MAX)
+		return err_set(err, -EINVAL, "pod.hostname", "hostname \"%.80s\": expected at most %d bytes",
+			       config->hostname, HOSTNAME_BYTES_MAX);
+	const Cri__NamespaceOption *options = config->linux && config->linux->security_context
+						      ? config->linux->security_context->namespace_options
+						      : NULL;
+	if (options && options->userns_options &&
+	    options->userns_options->mode != CRI__NAMESPACE_MODE__NODE &&
+	    options->userns_options->n_uids + options->userns_options->n_gids > 0)
+		return err_set(err, -ENOSYS, "pod.user-namespace", "user namespaces for pods are not served yet");
+	return 0;
+}
+
+/* For a person one name means one pod, whatever its uid and attempt. */
+static struct pod *find_same(const struct node *node, enum owner owner, const Cri__PodSandboxMetadata *metadata)
+{
+	if (owner == OWNER_CRI)
+		return pod_find_by_metadata(node, owner, metadata);
+	for (size_t i = 0; i < node->pods.count; i++) {
+		struct pod *pod = node->pods.objects[i];
+		if (pod->owner == owner && str_equal(pod->config->metadata->name, metadata->name) &&
+		    str_equal(pod->config->metadata->namespace_, metadata->namespace_))
+			return pod;
+	}
+	return NULL;
+}
+
+static int remove_locked(struct pod *pod, struct err *err);
+
+/* Waits for one that is just being made or removed, and removes one of which only a part was made. */
+static int make_room(struct node *node, enum owner owner, const Cri__PodSandboxMetadata *metadata, struct err *err)
+{
+	for (;;) {
+		struct pod *found = find_same(node, owner, metadata);
+		if (!found)
+			return 0;
+		scoped(pod_unref) struct pod *pod = pod_ref(found);
+		int r = fiber_lock(node->fibers, &pod->lock);
+		if (r < 0)
+			return err_set(err, r, "pod.busy", "pod %s is being made or removed", pod->id);
+		if (pod->phase == POD_READY || pod->phase == POD_STOPPED)
+			r = err_set(err, -EEXIST, "pod.exists", "the name \"%s\" is used by pod %s", metadata->name,
+				    pod->id);
+		else
+			r = remove_locked(pod, err);
+		fiber_unlock(node->fibers, &pod->lock);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int make(struct pod *pod, struct err *err)
+{
+	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
+	struct helper_pod_make make = {0};
+	int r = pod_save(pod, POD_CREATING, err);
+	if (r == 0)
+		r = pod_describe(pod, &arena, &make, err);
+	if (r < 0)
+		return r;
+	struct helper_request request = {.pod_make = &make};
+	struct helper_reply reply = {0};
+	r = helper_run(&pod->node->helper, &request, &arena, &reply, NULL, err);
+	if (r < 0)
+		return err_add(err, r, "pod %.12s", pod->id);
+	return pod_save(pod, POD_READY, err);
+}
+
+static void undo(struct pod *pod)
+{
+	struct err err = {0};
+	fiber_shield(pod->node->fibers);
+	int r = remove_locked(pod, &err);
+	fiber_unshield(pod->node->fibers);
+	if (r < 0)
+		log_err(&pod->node->log, &err, r, "undo pod %s", pod->id);
+}
+
+int pod_run(struct node *node, enum owner owner, const char *runtime_handler, const Cri__PodSandboxConfig *config,
+	    struct pod **ret_pod, struct err *err)
+{
+	scoped(pod_unref) struct pod *pod = NULL;
+	int r = check(node, runtime_handler, config, err);
+	if (r == 0)
+		r = make_room(node, owner, config->metadata, err);
+	if (r == 0)
+		r = pod_new(node, owner, runtime_handler, config, &pod, err);
+	if (r == 0)
+		r = idtable_add(&node->pods, pod);
+	if (r < 0)
+		return r;
+	(void)pod_ref(pod); /* the table's */
+	(void)fiber_lock(node->fibers, &pod->lock); /* nobody else knows it yet */
+	r = make(pod, err);
+	if (r < 0)
+		undo(pod);
+	fiber_unlock(node->fibers, &pod->lock);
+	if (r < 0)
+		return r;
+	pod_event(pod, "created");
+	log_info(&node->log, "pod.created", "pod %s (%s)", pod->id, config->metadata->name);
+	*ret_pod = TAKE(pod);
+	return 0;
+}
+
+/* --- ending --- */
+
+int pod_release(struct pod *pod, bool with_cgroup, struct err *err)
+{
+	scoped_free char *pins = pod_pins_path(pod);
+	scoped_free char *files = pod_files_path(pod);
+	if (!pins || !files)
+		return -ENOMEM;
+	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
+	struct helper_pod_remove remove = {
+		.pins = pins,
+		.files = files,
+		.cgroup = with_cgroup && pod->record.cgroup_is_ours ? pod->record.cgroup : NULL,
+	};
+	struct helper_request request = {.pod_remove = &remove};
+	struct helper_reply reply = {0};
+	return helper_run(&pod->node->helper, &request, &arena, &reply, NULL, err);
+}
+
+/* The next container of the pod, with a reference; NULL: there is none. */
+static struct container *next_container(const struct pod *pod, const struct container *after)
+{
+	const struct idtable *all = &pod->node->containers;
+	for (size_t i = 0; i < all->count; i++) {
+		struct container *container = all->objects[i];
+		if (container->pod == pod && (!after || strcmp(container->id, after->id) > 0))
+			return container_ref(container);
+	}
+	return NULL;
+}
+
+static int for_each_container(struct pod *pod, int (*act)(struct container *container, struct err *err), struct err *err)
+{
+	scoped(container_unref) struct container *container = next_container(pod, NULL);
+	int r = 0;
+	while (r == 0 && container) {
+		r = act(container, err);
+		struct container *next = next_container(pod, container);
+		container_unref(container);
+		container = next;
+	}
+	return r;
+}
+
+static int kill_container(struct container *container, struct err *err)
+{
+	return container_stop(container, 0, err);
+}
+
+static int stop_locked(struct pod *pod, struct err *err)
+{
+	int r = for_each_container(pod, kill_container, err);
+	if (r < 0 || pod->phase != POD_READY)
+		return r;
+	r = pod_save(pod, POD_STOPPED, err); /* first: a start that finds it so ends what is left */
+	if (r == 0)
+		r = pod_release(pod, false, err);
+	if (r == 0) {
+		pod_event(pod, "stopped");
+		log_info(&pod->node->log, "pod.stopped", "pod %s", pod->id);
+	}
+	return r;
+}
+
+int pod_stop(struct pod *pod, struct err *err)
+{
+	int r = fiber_lock(pod->node->fibers, &pod->lock);
+	if (r < 0)
+		return err_set(err, r, "pod.busy", "pod %s: another call is not done with it", pod->id);
+	r = stop_locked(pod, err);
+	fiber_unlock(pod->node->fibers, &pod->lock);
+	return r;
+}
+
+static int remove_locked(struct pod *pod, struct err *err)
+{
+	struct node *node = pod->node;
+	if (idtable_get(&node->pods, pod->id) != pod)
+		return 0;
+	int r = stop_locked(pod, err);
+	if (r == 0)
+		r = pod_save(pod, POD_REMOVING, err);
+	if (r == 0)
+		r = for_each_container(pod, container_remove, err);
+	if (r == 0)
+		r = pod_release(pod, true, err);
+	if (r == 0)
+		r = record_remove(node->fibers, node->places.pod_records_fd, pod->id, err);
+	if (r < 0)
+		return r;
+	pod_event(pod, "removed");
+	log_info(&node->log, "pod.removed", "pod %s", pod->id);
+	pod_forget(pod);
+	return 0;
+}
+
+int pod_remove(struct pod *pod, struct err *err)
+{
+	struct fibers *fibers = pod->node->fibers;
+	int r = fiber_lock(fibers, &pod->lock);
+	if (r < 0)
+		return err_set(err, r, "pod.busy", "pod %s: another call is not done with it", pod->id);
+	r = remove_locked(pod, err);
+	fiber_unlock(fibers, &pod->lock);
+	return r;
+}

@@ -1,0 +1,217 @@
+#include "manager/src/restore.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/str.h"
+#include "core/sys/fd.h"
+#include "image/include/axle/image.h"
+#include "manager/src/container_life.h"
+#include "manager/src/pod_life.h"
+
+#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+#define BOOT_RECORD "boot-id"
+
+/* --- the boot --- */
+
+static int read_line(int dir_fd, const char *name, struct buf *ret_line)
+{
+	int r = file_read_at(dir_fd, name, ret_line, NULL);
+	if (r == 0 && ret_line->data)
+		ret_line->data[strcspn(ret_line->data, "\n")] = '\0';
+	return r;
+}
+
+/* Another boot id than the one that was noted: all processes and mounts of before are gone. */
+static int check_boot(struct node *node, const char *boot_id_file, struct buf *ret_boot_id, struct err *err)
+{
+	scoped_done(buf_done) struct buf noted = {.max = 128};
+	int r = read_line(AT_FDCWD, boot_id_file ? boot_id_file : BOOT_ID_FILE, ret_boot_id);
+	if (r < 0)
+		return err_sys(err, r, "node.boot-id", "read the boot id");
+	if (read_line(node->places.root_fd, BOOT_RECORD, &noted) == 0)
+		node->rebooted = !str_equal(noted.data, ret_boot_id->data);
+	return 0;
+}
+
+/* Last of all: where the start is cut off before, the next one does it again. */
+static int note_boot(const struct node *node, const struct buf *boot_id, struct err *err)
+{
+	return file_replace_at(node->places.root_fd, BOOT_RECORD, boot_id->data, strlen(boot_id->data), 0600, FILE_SYNCED,
+			       err);
+}
+
+/* --- records --- */
+
+static void close_folder(DIR **folder)
+{
+	if (*folder)
+		(void)closedir(*folder);
+}
+
+/* Calls @load for each "ID.json". Its errors are logged; -ENOTSUP (a newer record) ends it all. */
+static int for_each_record(struct node *node, int dir_fd, int (*load)(struct node *, const char *, struct err *),
+			   struct err *err)
+{
+	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	__attribute__((cleanup(close_folder))) DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+	if (!folder)
+		return err_sys(err, -errno, "record.list", "list the records");
+	for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+		struct err local = {0};
+		if (entry->d_name[0] == '.' || !str_ends_with(entry->d_name, ".json"))
+			continue;
+		int r = load(node, entry->d_name, &local);
+		if (r == -ENOTSUP) {
+			*err = local;
+			return r;
+		}
+		if (r < 0)
+			log_err(&node->log, &local, r, "record %s", entry->d_name);
+	}
+	return 0;
+}
+
+static int load_pod(struct node *node, const char *name, struct err *err)
+{
+	struct pod *pod = NULL;
+	int r = pod_load(node, name, &pod, err);
+	if (r == 0)
+		r = idtable_add(&node->pods, pod);
+	if (r < 0)
+		pod_unref(pod);
+	return r;
+}
+
+static int load_container(struct node *node, const char *name, struct err *err)
+{
+	struct container *container = NULL;
+	int r = container_load(node, name, &container, err);
+	if (r == 0)
+		r = idtable_add(&node->containers, container);
+	if (r < 0) {
+		container_unref(container);
+		return r;
+	}
+	if (!str_empty(container->record.image_id))
+		container->image_held = image_store_hold(node->images, container->record.image_id, NULL) == 0;
+	return 0;
+}
+
+/* --- containers --- */
+
+static bool exists(const char *path)
+{
+	struct stat status = {0};
+	return path && lstat(path, &status) == 0;
+}
+
+static int settle_container(struct container *container, struct err *err)
+{
+	scoped_free char *state = container_state_path(container, NULL);
+	switch (container->phase) {
+	case CONTAINER_CREATING:
+	case CONTAINER_REMOVING:
+		return container_remove(container, err);
+	case CONTAINER_CREATED:
+		return container->node->rebooted
+			       ? container_declare_lost(container, "reboot", "the machine was restarted", err)
+			       : 0;
+	case CONTAINER_STARTED:
+		if (container->node->rebooted)
+			return container_declare_lost(container, "reboot", "the machine was restarted", err);
+		container_resume(container);
+		return 0;
+	default:
+		container->cleaned = !exists(state);
+		return container_clean(container, err);
+	}
+}
+
+/* --- pods --- */
+
+/* What a ready pod has must still be there; a state folder may be emptied without a reboot. */
+static bool is_whole(const struct pod *pod)
+{
+	scoped_free char *files = pod_files_path(pod);
+	scoped_free char *pins = pod_pins_path(pod);
+	scoped_free char *net = pins ? str_printf("%s/net", pins) : NULL;
+	return exists(files) && (pod_namespaces(pod->config).host_network || exists(net));
+}
+
+static int settle_pod(struct pod *pod, struct err *err)
+{
+	scoped_free char *pins = pod_pins_path(pod);
+	scoped_free char *files = pod_files_path(pod);
+	if (pod->phase == POD_CREATING || pod->phase == POD_REMOVING)
+		return pod_remove(pod, err);
+	if (pod->phase == POD_READY && (pod->node->rebooted || !is_whole(pod)))
+		return pod_stop(pod, err);
+	if (pod->phase == POD_STOPPED && (exists(pins) || exists(files)))
+		return pod_release(pod, false, err);
+	return 0;
+}
+
+/* --- all --- */
+
+/* The objects may go while they are settled: their ids are walked, not the table. */
+static void settle_containers(struct node *node)
+{
+	struct idtable *all = &node->containers;
+	for (size_t i = all->count; i-- > 0;) {
+		scoped(container_unref) struct container *container = container_ref(all->objects[i]);
+		struct err err = {0};
+		int r = settle_container(container, &err);
+		if (r < 0)
+			log_err(&node->log, &err, r, "container %s", container->id);
+		container_finish_policy(container);
+		if (i > all->count)
+			i = all->count; /* a pod went with its containers */
+	}
+}
+
+static void settle_pods(struct node *node)
+{
+	for (size_t i = node->pods.count; i-- > 0;) {
+		scoped(pod_unref) struct pod *pod = pod_ref(node->pods.objects[i]);
+		struct err err = {0};
+		int r = settle_pod(pod, &err);
+		if (r < 0)
+			log_err(&node->log, &err, r, "pod %s", pod->id);
+	}
+}
+
+static int prepare_places(struct node *node, struct err *err)
+{
+	scoped_done(arena_done) struct arena arena = {.max = 64 << 10};
+	const struct helper_prepare prepare = {.pins = node->places.pins};
+	struct helper_request request = {.prepare = &prepare};
+	struct helper_reply reply = {0};
+	return helper_run(&node->helper, &request, &arena, &reply, NULL, err);
+}
+
+int node_restore(struct node *node, const char *boot_id_file, struct err *err)
+{
+	scoped_done(buf_done) struct buf boot_id = {.max = 128};
+	int r = check_boot(node, boot_id_file, &boot_id, err);
+	if (r == 0)
+		r = prepare_places(node, err);
+	if (r == 0)
+		r = for_each_record(node, node->places.pod_records_fd, load_pod, err);
+	if (r == 0)
+		r = for_each_record(node, node->places.container_records_fd, load_container, err);
+	if (r < 0)
+		return r;
+	settle_containers(node);
+	settle_pods(node);
+	if (node->pods.count)
+		log_info(&node->log, "node.restored", "%zu pods, %zu containers%s", node->pods.count,
+			 node->containers.count, node->rebooted ? ", after a reboot" : "");
+	return note_boot(node, &boot_id, err);
+}

@@ -1,0 +1,67 @@
+/* config.json: what a container's CRI configuration and its image mean to an OCI runtime. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/codec/oci_runtime.h"
+#include "image/include/axle/image.h"
+#include "proto/cri.h"
+
+struct arena;
+struct err;
+
+/* All that the configuration is made of; nothing is looked up elsewhere, so that equal input gives equal bytes. */
+struct spec_input {
+	const Cri__PodSandboxConfig *pod;
+	const Cri__ContainerConfig *container;
+	const struct image_config *image;
+	const char *container_id;
+	const char *pod_id;
+	const char *rootfs;   /* root.path */
+	const char *cgroup;   /* from the hierarchies' roots, without a leading '/' */
+	const char *pins;     /* the pod's pinned namespaces */
+	const char *files;    /* the pod's hosts, hostname, resolv.conf, shm */
+	const char *hostname; /* for $HOSTNAME; NULL: not set */
+	const char *pid_namespace; /* path to join; NULL: a new one, or the host's where the configuration says so */
+	uint32_t uid;
+	uint32_t gid;
+	const uint32_t *groups;
+	size_t groups_count;
+	const char *home;
+	uint64_t capabilities;	 /* what may be given at most */
+	int32_t oom_score_floor; /* lowest oom_score_adj that may be set */
+	bool may_raise_limits;	 /* rlimits above those of axled */
+	bool pure_v2;		 /* cgroups: "unified" is understood */
+	const struct oci_rlimit *rlimits;
+	size_t rlimits_count;
+	const struct oci_device *host_devices; /* given to a privileged container */
+	size_t host_devices_count;
+};
+
+/* What was asked for and cannot be given here: one line of text each, in @arena; NULL-terminated. */
+struct spec_cuts {
+	const char *lines[8];
+	size_t count;
+};
+
+/* Makes the configuration; all of it lies in @arena. Errors: -EINVAL (@err names the field), -ENOTSUP, -ENOMEM, of stat(2)
+ * for devices and mounts. */
+int spec_build(const struct spec_input *input, struct arena *arena, struct oci_spec *ret_spec, struct spec_cuts *ret_cuts,
+	       struct err *err);
+
+bool spec_is_privileged(const Cri__ContainerConfig *container);
+
+/* The process of an exec in the same container: its own command, the container's environment, user and rights. */
+struct spec_exec {
+	const char *const *command;
+	const char *const *environment; /* added; NULL: none */
+	const char *working_directory;	/* "" or NULL: the container's */
+	const char *user;		/* "" or NULL: the container's; resolved by the caller, who sets the input's ids */
+	bool tty;
+	bool privileged;
+};
+
+int spec_build_exec(const struct spec_input *input, const struct spec_exec *exec, struct arena *arena,
+		    struct oci_process *ret_process, struct err *err);

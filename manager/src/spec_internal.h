@@ -1,0 +1,37 @@
+/* The pieces of spec.h, one for each section of config.json. */
+#pragma once
+
+#include "manager/src/spec.h"
+
+struct spec_builder {
+	const struct spec_input *input;
+	struct arena *arena;
+	struct spec_cuts *cuts; /* NULL: nobody asks */
+	struct err *err;
+};
+
+/* A list of strings that grows in the arena; NULL-terminated at any time. */
+struct spec_strings {
+	const char **items;
+	size_t count;
+	size_t capacity;
+};
+
+/* Errors: -ENOMEM (also for a NULL text: a failed arena_printf()). */
+int spec_strings_add(struct spec_builder *builder, struct spec_strings *strings, const char *text);
+
+/* Notes something that is not given. */
+void spec_cut(struct spec_builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The security context, or one of defaults where there is none. */
+const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input *input);
+const Cri__LinuxContainerResources *spec_resources(const struct spec_input *input); /* NULL: none */
+
+int spec_make_process(struct spec_builder *builder, struct oci_process *ret_process);
+int spec_make_environment(struct spec_builder *builder, const char *const *more, bool tty, const char *const **ret_env);
+int spec_make_capabilities(struct spec_builder *builder, const struct oci_capabilities **ret_capabilities);
+int spec_make_mounts(struct spec_builder *builder, struct oci_spec *ret_spec, const char **ret_propagation);
+int spec_make_linux(struct spec_builder *builder, const struct oci_capabilities *capabilities,
+		    struct oci_linux *ret_linux);
+int spec_make_seccomp(struct spec_builder *builder, const struct oci_capabilities *capabilities,
+		      const struct oci_seccomp **ret_seccomp);
