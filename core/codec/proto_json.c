@@ -1,6 +1,7 @@
 #include "core/codec/proto_json.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -10,9 +11,21 @@
 #include "core/codec/base64.h"
 #include "core/codec/proto.h"
 
-static json_t *encode_message(const ProtobufCMessage *message, int depth);
+/* Where in a message the encoder is, and how it writes. */
+struct place {
+	int depth;
+	bool whole;
+};
+
+static json_t *encode_message(const ProtobufCMessage *message, struct place place);
 
 /* --- message to JSON --- */
+
+static struct place deeper(struct place place)
+{
+	place.depth++;
+	return place;
+}
 
 static json_t *encode_enum(const ProtobufCEnumDescriptor *type, int value)
 {
@@ -27,7 +40,7 @@ static json_t *encode_bytes(const ProtobufCBinaryData *bytes)
 }
 
 /* The value at @member, which has the field's own type (an element of a repeated field, too). */
-static json_t *encode_value(const ProtobufCFieldDescriptor *field, const void *member, int depth)
+static json_t *encode_value(const ProtobufCFieldDescriptor *field, const void *member, struct place place)
 {
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_INT32:
@@ -57,7 +70,7 @@ static json_t *encode_value(const ProtobufCFieldDescriptor *field, const void *m
 	case PROTOBUF_C_TYPE_BYTES:
 		return encode_bytes(member);
 	case PROTOBUF_C_TYPE_MESSAGE:
-		return encode_message(*(const ProtobufCMessage *const *)member, depth + 1);
+		return encode_message(*(const ProtobufCMessage *const *)member, deeper(place));
 	}
 	return NULL;
 }
@@ -98,13 +111,13 @@ static bool is_default(const ProtobufCMessage *message, const ProtobufCFieldDesc
 	return memcmp(member, ZERO, size_of_value(field->type)) == 0;
 }
 
-static json_t *encode_repeated(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, int depth)
+static json_t *encode_repeated(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, struct place place)
 {
 	size_t count = *(const size_t *)((const char *)message + field->quantifier_offset);
 	const char *elements = *(const char *const *)((const char *)message + field->offset);
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < count; i++)
-		if (json_array_append_new(array, encode_value(field, elements + i * size_of_value(field->type), depth)) < 0) {
+		if (json_array_append_new(array, encode_value(field, elements + i * size_of_value(field->type), place)) < 0) {
 			json_decref(array);
 			return NULL;
 		}
@@ -116,27 +129,61 @@ static bool has_elements(const ProtobufCMessage *message, const ProtobufCFieldDe
 	return *(const size_t *)((const char *)message + field->quantifier_offset) > 0;
 }
 
-static int encode_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, int depth,
+/* A map, as its encoding spells it: entries of a string key and a string value. */
+static bool is_pair(const ProtobufCFieldDescriptor *field)
+{
+	const ProtobufCMessageDescriptor *type = field->descriptor;
+	return field->type == PROTOBUF_C_TYPE_MESSAGE && type->n_fields == 2 &&
+	       strcmp(type->fields[0].name, "key") == 0 && type->fields[0].type == PROTOBUF_C_TYPE_STRING &&
+	       strcmp(type->fields[1].name, "value") == 0 && type->fields[1].type == PROTOBUF_C_TYPE_STRING;
+}
+
+static const char *string_member(const ProtobufCMessage *message, unsigned index)
+{
+	return *(const char *const *)((const char *)message + message->descriptor->fields[index].offset);
+}
+
+static json_t *encode_pairs(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	size_t count = *(const size_t *)((const char *)message + field->quantifier_offset);
+	const ProtobufCMessage *const *pairs =
+		*(const ProtobufCMessage *const *const *)((const char *)message + field->offset);
+	json_t *object = json_object();
+	for (size_t i = 0; object && i < count; i++)
+		if (json_object_set_new(object, string_member(pairs[i], 0), json_string(string_member(pairs[i], 1))) < 0) {
+			json_decref(object);
+			return NULL;
+		}
+	return object;
+}
+
+static bool can_be_absent(const ProtobufCFieldDescriptor *field)
+{
+	return field->type == PROTOBUF_C_TYPE_MESSAGE || field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+}
+
+static int encode_field(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, struct place place,
 			json_t *object)
 {
 	json_t *value = NULL;
 	if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-		if (!has_elements(message, field))
+		if (!place.whole && !has_elements(message, field))
 			return 0;
-		value = encode_repeated(message, field, depth);
+		value = place.whole && is_pair(field) ? encode_pairs(message, field) :
+							encode_repeated(message, field, place);
 	} else {
-		if (is_default(message, field))
+		if (is_default(message, field) && (!place.whole || can_be_absent(field)))
 			return 0;
-		value = encode_value(field, (const char *)message + field->offset, depth);
+		value = encode_value(field, (const char *)message + field->offset, place);
 	}
 	return json_object_set_new(object, field->name, value); /* fails for a NULL value */
 }
 
-static json_t *encode_message(const ProtobufCMessage *message, int depth)
+static json_t *encode_message(const ProtobufCMessage *message, struct place place)
 {
-	json_t *object = depth < PROTO_DEPTH_MAX ? json_object() : NULL;
+	json_t *object = place.depth < PROTO_DEPTH_MAX ? json_object() : NULL;
 	for (unsigned i = 0; object && i < message->descriptor->n_fields; i++)
-		if (encode_field(message, &message->descriptor->fields[i], depth, object) < 0) {
+		if (encode_field(message, &message->descriptor->fields[i], place, object) < 0) {
 			json_decref(object);
 			return NULL;
 		}
@@ -145,7 +192,12 @@ static json_t *encode_message(const ProtobufCMessage *message, int depth)
 
 json_t *proto_json_encode(const ProtobufCMessage *message)
 {
-	return encode_message(message, 0);
+	return encode_message(message, (struct place){0});
+}
+
+json_t *proto_json_encode_whole(const ProtobufCMessage *message)
+{
+	return encode_message(message, (struct place){.whole = true});
 }
 
 /* --- JSON to message --- */

@@ -15,6 +15,11 @@ struct err;
  * PROTO_DEPTH_MAX. */
 json_t *proto_json_encode(const ProtobufCMessage *message);
 
+/* The same for people and their scripts: members with default values are written too (messages and oneofs that are absent
+ * are not), and a list of string keys and values, which is how a map is encoded, is an object. proto_json_decode() does not
+ * read it. */
+json_t *proto_json_encode_whole(const ProtobufCMessage *message);
+
 /* Makes a message of type @type in @arena; strings are copied. Unknown members are skipped (a newer program wrote them).
  * @source names the document in messages. Errors: -EINVAL (@err: "json.invalid"), -ENOMEM. */
 int proto_json_decode(const char *source, const ProtobufCMessageDescriptor *type, const json_t *value,
