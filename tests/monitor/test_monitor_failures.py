@@ -146,8 +146,8 @@ def open_tree(path):
     return fd
 
 
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+def status_of(pid, task=None):
+    with open(f"/proc/{pid}/task/{task or pid}/status", encoding="ascii") as status:
         return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
 
 
@@ -159,6 +159,8 @@ def test_it_holds_next_to_no_privileges_and_descriptors(monitor):
     status = status_of(one.pid)
     assert int(status["CapEff"], 16) == 0 and int(status["CapInh"], 16) == 0 and int(status["CapAmb"], 16) == 0
     assert int(status["CapPrm"], 16) == 1 << 5  # CAP_KILL
+    for task in os.listdir(f"/proc/{one.pid}/task"):
+        assert int(status_of(one.pid, task)["CapPrm"], 16) == (1 << 5 if task == str(one.pid) else 0)
     for fd in os.listdir(f"/proc/{one.pid}/fd"):
         assert not os.readlink(f"/proc/{one.pid}/fd/{fd}").startswith(("/dev/pts", "/tmp"))
     assert len(os.listdir(f"/proc/{one.pid}/fd")) < 20

@@ -12,6 +12,7 @@
 #include "core/base/str.h"
 #include "runtime/include/axle/monitor.h"
 #include "runtime/src/monitor/log_file.h"
+#include "runtime/src/monitor/privileges.h"
 
 #define STACK_BYTES (128 * 1024)
 #define LEAVE_MS 100
@@ -119,6 +120,7 @@ static void reopen_file(struct log_queue *queue)
 static void *run_writer(void *argument)
 {
 	struct log_queue *queue = argument;
+	privileges_keep(0); /* of this thread: the log's folder is root's, it needs nothing else */
 	(void)pthread_mutex_lock(&queue->lock);
 	for (;;) {
 		if (queue->reopen == REOPEN_ASKED && queue->written >= queue->reopen_at)

@@ -18,7 +18,7 @@ enum privilege {
  * capset(2). */
 int privileges_drop(struct err *err);
 
-/* Gives up, for good, what none of these steps needs: `privileges_keep(1U << PRIVILEGE_SIGNAL)`. */
+/* Gives up, for good and for the calling thread, what none of these steps needs: `privileges_keep(1U << PRIVILEGE_SIGNAL)`. */
 void privileges_keep(unsigned steps);
 
 /* Raises what one step needs; privileges_lower() gives it back. Where the process does not have it the step itself fails. */
