@@ -81,8 +81,9 @@ suite_clang() {
 
 suite_asan() {
 	local start=$SECONDS
-	# Static programs have no sanitizer runtime: meson.build links them dynamically here.
-	if ! setup_and_build "$build-asan" -Db_sanitize=address,undefined -Db_lundef=false >"$logs/asan-build.log" 2>&1; then
+	# Static programs have no sanitizer runtime: meson.build links them dynamically here. Warnings are the business of the
+	# other builds: what the sanitizers add makes gcc warn of conversions that nobody wrote.
+	if ! setup_and_build "$build-asan" -Dwerror=false -Db_sanitize=address,undefined -Db_lundef=false >"$logs/asan-build.log" 2>&1; then
 		report asan 0 1 0 $((SECONDS - start)) "$logs/asan-build.log"
 		return
 	fi

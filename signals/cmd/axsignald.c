@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (r == 0 && first != argc)
 		r = err_set(&err, -EINVAL, "options.unknown", "expected options only, found \"%s\"", argv[first]);
-	if (r == 0 && !options.catalogues)
+	if (r == 0 && !catalogues)
 		r = err_set(&err, -EINVAL, "options.catalogue", "expected --catalogue FILE");
 	if (r == 0 && options.log_level && log_level_parse(options.log_level, &log.level) < 0)
 		r = err_set(&err, -EINVAL, "options.log-level", "--log-level: expected error, warning, info or debug");
