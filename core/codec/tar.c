@@ -171,11 +171,22 @@ static int type_of(const struct tar_reader *reader, const struct header *header,
 		       (unsigned char)header->type);
 }
 
+/* Whether the header has the name's beginning in its prefix. In GNU's format a time stands there; Go before 1.8 took it for a
+ * prefix all the same, and layers from then are about. */
+static bool has_prefix(const struct header *header)
+{
+	int64_t atime;
+	if (!header->prefix[0])
+		return false;
+	return memcmp(header->magic, "ustar\0", 6) == 0 ||
+	       (memcmp(header->magic, "ustar  ", 7) == 0 && parse_number(header->prefix, 12, &atime) < 0);
+}
+
 /* The name of the header itself; pax and GNU long names come over it. */
 static void join_name(struct tar_reader *reader, const struct header *header)
 {
 	size_t at = 0;
-	if (memcmp(header->magic, "ustar\0", 6) == 0 && header->prefix[0]) {
+	if (has_prefix(header)) {
 		at = strnlen(header->prefix, sizeof header->prefix);
 		memcpy(reader->path, header->prefix, at);
 		reader->path[at++] = '/';
@@ -240,8 +251,6 @@ static int read_entry(struct tar_reader *reader, const struct header *header, ui
 		r = fill_numbers(reader, header, &entry, err);
 	if (r < 0)
 		return r;
-	if (!reader->path[0])
-		return malformed(header, "it has no name", err);
 	bool link = entry.type == TAR_HARD_LINK || entry.type == TAR_SYMLINK;
 	if (link && !reader->link[0])
 		return malformed(header, "a link without a target", err);

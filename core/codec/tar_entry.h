@@ -27,7 +27,7 @@ struct tar_xattr {
 /* Valid during the callback only. */
 struct tar_entry {
 	enum tar_type type;
-	const char *path;
+	const char *path; /* as it stands there: may be absolute, hold "..", be empty */
 	const char *link; /* of links, else "" */
 	uint64_t size;	  /* bytes of data that follow; 0 for all but files */
 	uint32_t mode;	  /* the 12 permission bits */

@@ -161,7 +161,7 @@ static int apply_fifo(struct applying *applying, const char *name, const struct 
 static int apply_whiteout(struct applying *applying, const char *name, const struct tree_record *record, struct err *err)
 {
 	(void)record;
-	return mknodat(applying->parent_fd, name, S_IFCHR | 0600, makedev(0, 0)) < 0
+	return mknodat(applying->parent_fd, name, S_IFCHR, makedev(0, 0)) < 0
 		       ? io_error(-errno, "make a whiteout", err)
 		       : 0;
 }

@@ -148,6 +148,15 @@ struct walk {
 static int walk_path(struct tree *tree, struct walk *walk, struct node *from, const char *path, struct node **ret_node,
 		     struct err *err);
 
+/* "missing/.." is nowhere and back, as Go's path functions see it and with them the engines that layers are made for. */
+static size_t skip_detour(const struct tree *tree, const struct node *at, const char *path, size_t length)
+{
+	if (strncmp(path + length, "/..", 3) != 0 || (path[length + 3] && path[length + 3] != '/'))
+		return 0;
+	const struct node *next = tree_find(tree, at, path, length);
+	return next && next->inode ? 0 : length + 3;
+}
+
 /* One step: returns 1 where there is nothing of that name and nothing is to be made. */
 static int walk_step(struct tree *tree, struct walk *walk, struct node *at, const char *name, size_t length,
 		     struct node **ret_node, struct err *err)
@@ -177,10 +186,13 @@ static int walk_path(struct tree *tree, struct walk *walk, struct node *from, co
 	while (*path) {
 		size_t length = strcspn(path, "/");
 		int r = 0;
-		if (length == 2 && memcmp(path, "..", 2) == 0)
+		if (length == 2 && memcmp(path, "..", 2) == 0) {
 			at = at->parent ? at->parent : at;
-		else if (length && !(length == 1 && *path == '.'))
-			r = walk_step(tree, walk, at, path, length, &at, err);
+		} else if (length && !(length == 1 && *path == '.')) {
+			size_t detour = skip_detour(tree, at, path, length);
+			r = detour ? 0 : walk_step(tree, walk, at, path, length, &at, err);
+			length = detour ? detour : length;
+		}
 		if (r)
 			return r;
 		path += length;
@@ -430,7 +442,7 @@ static int defer_link(struct tree *tree, const struct tar_entry *entry, struct e
 static int add_root(struct tree *tree, const struct tar_entry *entry, struct err *err)
 {
 	if (entry->type != TAR_DIRECTORY)
-		return malformed(err, entry->path, "the root of the file system must be a directory");
+		return 0; /* names such as "" and "..": nothing else can stand there, and other engines skip it too */
 	struct inode *inode = NULL;
 	if (inode_of_entry(tree, entry, TREE_NO_DATA, &inode) < 0)
 		return memory(err);
