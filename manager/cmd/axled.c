@@ -21,6 +21,7 @@
 #include "manager/src/server.h"
 
 #define CALLS_END_MS 5000
+#define LEAVE_POLL_MS 5
 
 struct options {
 	struct node_options node;
@@ -60,15 +61,24 @@ static void release_objects(struct node *node)
 }
 
 /* Containers run on: their monitors look after them, and the next start finds them. */
-static void on_server_closed(void *data)
+static void leave(void *data)
 {
 	struct daemon *daemon = data;
+	while (fibers_count(daemon->node.fibers) > 1) /* the others have been cancelled, and undo what they began */
+		(void)fiber_sleep(daemon->node.fibers, LEAVE_POLL_MS);
+	node_leave(&daemon->node);
 	uv_close((uv_handle_t *)&daemon->interrupt, NULL);
 	uv_close((uv_handle_t *)&daemon->terminate, NULL);
-	fibers_cancel_all(daemon->node.fibers);
 	release_objects(&daemon->node);
 	monitors_free(daemon->node.monitors);
 	daemon->node.monitors = NULL;
+}
+
+static void on_server_closed(void *data)
+{
+	struct daemon *daemon = data;
+	if (fiber_start(daemon->node.fibers, leave, daemon, NULL) < 0)
+		exit(EXIT_FAILURE); /* out of memory at the very end */
 }
 
 static void stop(struct daemon *daemon)

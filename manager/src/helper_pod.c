@@ -212,6 +212,10 @@ static bool is_tmpfs_of_its_own(const char *path)
 
 int helper_prepare(const struct helper_prepare *request, struct err *err)
 {
+	if (request->undo) {
+		int r = helper_unmount(request->pins, err);
+		return r < 0 ? r : helper_remove_tree(request->pins, err);
+	}
 	int r = path_make_directories(request->pins, 0700, err);
 	if (r < 0 || is_tmpfs_of_its_own(request->pins))
 		return r;

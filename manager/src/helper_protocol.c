@@ -4,6 +4,7 @@
 
 static const struct json_field PREPARE_FIELDS[] = {
 	JSON_FIELD(struct helper_prepare, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_prepare, undo, "undo", JSON_BOOL_T, 0),
 };
 static const struct json_table PREPARE = JSON_TABLE(struct helper_prepare, PREPARE_FIELDS);
 

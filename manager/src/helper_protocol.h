@@ -22,6 +22,7 @@ struct err;
 /* Makes the node's folders and the private tmpfs on which namespaces are pinned. Repeating it changes nothing. */
 struct helper_prepare {
 	const char *pins; /* absolute */
+	bool undo;	  /* the opposite: nothing of it is left */
 };
 
 /* A pod's namespaces, pinned as files in @pins, and its files. What is there already is removed first. */

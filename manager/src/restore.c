@@ -187,10 +187,10 @@ static void settle_pods(struct node *node)
 	}
 }
 
-static int prepare_places(struct node *node, struct err *err)
+static int prepare_places(struct node *node, bool undo, struct err *err)
 {
 	scoped_done(arena_done) struct arena arena = {.max = 64 << 10};
-	const struct helper_prepare prepare = {.pins = node->places.pins};
+	const struct helper_prepare prepare = {.pins = node->places.pins, .undo = undo};
 	struct helper_request request = {.prepare = &prepare};
 	struct helper_reply reply = {0};
 	return helper_run(&node->helper, &request, &arena, &reply, NULL, err);
@@ -201,7 +201,7 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 	scoped_done(buf_done) struct buf boot_id = {.max = 128};
 	int r = check_boot(node, boot_id_file, &boot_id, err);
 	if (r == 0)
-		r = prepare_places(node, err);
+		r = prepare_places(node, false, err);
 	if (r == 0)
 		r = for_each_record(node, node->places.pod_records_fd, load_pod, err);
 	if (r == 0)
@@ -214,4 +214,16 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 		log_info(&node->log, "node.restored", "%zu pods, %zu containers%s", node->pods.count,
 			 node->containers.count, node->rebooted ? ", after a reboot" : "");
 	return note_boot(node, &boot_id, err);
+}
+
+void node_leave(struct node *node)
+{
+	if (node->pods.count)
+		return;
+	struct err err = {0};
+	int r = prepare_places(node, true, &err);
+	if (r == 0)
+		r = cgroup_remove(&node->cgroups, node->name, 0, &err);
+	if (r < 0)
+		log_err(&node->log, &err, r, "leave the machine as it was");
 }
