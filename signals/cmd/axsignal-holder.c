@@ -9,11 +9,13 @@
 
 struct options {
 	const char *mount;
+	const char *socket;
 	bool version;
 };
 
 static const struct opt OPTIONS[] = {
 	{0, "mount", "DIR", OPT_STRING, offsetof(struct options, mount), "where the file system lies that is held"},
+	{0, "socket", "FILE", OPT_STRING, offsetof(struct options, socket), "where it listens; removed at the end"},
 	{0, "version", NULL, OPT_FLAG, offsetof(struct options, version), "print the version and exit"},
 	{0},
 };
@@ -25,7 +27,7 @@ int main(int argc, char **argv)
 	int first = 0;
 	int r = opt_parse(OPTIONS, argv, false, &options, &first, &err);
 	if (r == OPT_HELP) {
-		printf("usage: axsignal-holder --mount DIR\nKeeps what axsignald needs to go on after it was killed. Started by "
+		printf("usage: axsignal-holder --mount DIR --socket FILE\nKeeps what axsignald needs to go on after it was killed. Started by "
 		       "axsignald.\n\n");
 		opt_print_help(stdout, OPTIONS);
 		return EXIT_SUCCESS;
@@ -34,10 +36,10 @@ int main(int argc, char **argv)
 		printf("axsignal-holder %s\n", AXLE_VERSION);
 		return EXIT_SUCCESS;
 	}
-	if (r < 0 || first != argc || !options.mount) {
-		fprintf(stderr, "axsignal-holder: %s\n", r < 0 ? err_text(&err, r) : "expected --mount DIR");
+	if (r < 0 || first != argc || !options.mount || !options.socket) {
+		fprintf(stderr, "axsignal-holder: %s\n", r < 0 ? err_text(&err, r) : "expected --mount DIR --socket FILE");
 		return EXIT_FAILURE;
 	}
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* its descriptors are nobody else's */
-	return holder_run(options.mount);
+	return holder_run(options.mount, options.socket);
 }

@@ -198,6 +198,7 @@ static void on_timer(uv_timer_t *timer)
 static void before_sleep(uv_prepare_t *prepare)
 {
 	struct daemon *daemon = prepare->data;
+	files_flush(daemon->files);
 	int64_t due = store_due(daemon->store);
 	if (due == daemon->armed_ns)
 		return;

@@ -70,13 +70,15 @@ static bool hear_daemon(int *daemon)
 
 /* The last descriptor of the connection: closing it ends all that waits. The mount goes from where it was put, wherever
  * else it may still be held. */
-static void end_mount(const char *mount)
+static void end_mount(const char *mount, const char *socket_path)
 {
 	(void)close(HOLDER_FUSE_FD);
 	(void)umount2(mount, MNT_DETACH | UMOUNT_NOFOLLOW); /* somebody may have done it already */
+	/* only now may another daemon mount here: until then it finds our socket, and waits for our end */
+	(void)unlink(socket_path);
 }
 
-int holder_run(const char *mount)
+int holder_run(const char *mount, const char *socket_path)
 {
 	int daemon = -1;
 	int64_t deadline = now_ms() + HELLO_MS;
@@ -100,7 +102,7 @@ int holder_run(const char *mount)
 		if (polled[0].revents)
 			daemon = accept_daemon(daemon);
 	}
-	end_mount(mount);
+	end_mount(mount, socket_path);
 	return EXIT_SUCCESS;
 }
 
@@ -145,12 +147,13 @@ int holder_connect(const char *socket_path, struct holder *ret_holder, struct er
 	return 1;
 }
 
-static int spawn_holder(const char *mount, int listen_fd, int fuse_fd, int memory_fd, struct err *err)
+static int spawn_holder(const char *mount, const char *socket_path, int listen_fd, int fuse_fd, int memory_fd,
+			struct err *err)
 {
 	scoped_free char *path = path_of_sibling_program(HOLDER_PROGRAM);
 	if (!path)
 		return -ENOMEM;
-	const char *const argv[] = {HOLDER_PROGRAM, "--mount", mount, NULL};
+	const char *const argv[] = {HOLDER_PROGRAM, "--mount", mount, "--socket", socket_path, NULL};
 	const int fds[] = {-1, -1, STDERR_FILENO, listen_fd, fuse_fd, memory_fd};
 	struct spawn spawn = {.path = path, .argv = argv, .fds = fds, .fds_count = 6, .cgroup_fd = -1, .new_session = true};
 	pid_t pid = 0;
@@ -167,7 +170,7 @@ int holder_start(const char *socket_path, const char *mount, int fuse_fd, int me
 	scoped_fd int listener = usocket_listen(socket_path, SOCK_SEQPACKET, 0600, 4, err);
 	if (listener < 0)
 		return listener;
-	int r = spawn_holder(mount, listener, fuse, memory, err);
+	int r = spawn_holder(mount, socket_path, listener, fuse, memory, err);
 	if (r < 0)
 		return r;
 	r = holder_connect(socket_path, ret_holder, err);

@@ -34,8 +34,9 @@ enum holder_descriptors {
 	HOLDER_MEMORY_FD = 5,
 };
 
-/* Runs until the mount is gone. @mount: where it lies. Returns the exit status. */
-int holder_run(const char *mount);
+/* Runs until the mount is gone. @mount: where it lies; @socket_path: where it listens, removed at the end. Returns the
+ * exit status. */
+int holder_run(const char *mount, const char *socket_path);
 
 /* ---- the daemon's side ---- */
 

@@ -15,7 +15,8 @@ SPEED = "Vehicle/Speed"
 
 
 def run_check(stage, *arguments):
-    return subprocess.run([stage.program("axsignald"), *map(str, arguments), "--check"], capture_output=True, text=True, timeout=20)
+    command = [stage.program("axsignald"), *map(str, arguments), "--check"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20)
 
 
 @pytest.mark.parametrize("name, count", [("vss_release_4.0.json", 910), ("vss_release_5.1.json", 1321), ("vss_release_6.0.json", 1263)])
@@ -72,8 +73,8 @@ def test_missing_files_are_named(stage, demo, folder):
     result = run_check(stage, "--catalogue", folder / "none.json")
     assert result.returncode == 1 and "none.json" in result.stderr
     assert run_check(stage, "--catalogue", demo, "--config", folder / "none.toml").returncode == 1
-    assert subprocess.run([stage.program("axsignald"), "--catalogue", demo, "--mount", folder / "none", "--state", folder / "state"],
-                          capture_output=True, timeout=10).returncode == 1
+    command = [stage.program("axsignald"), "--catalogue", demo, "--mount", folder / "none", "--state", folder / "state"]
+    assert subprocess.run(command, capture_output=True, timeout=10).returncode == 1
 
 
 OVERLAY = {"Vehicle": {"type": "branch", "children": {
@@ -156,8 +157,11 @@ def test_no_wakeups_at_rest(signals):
     signals.write(SPEED, "1")
     fd = os.open(signals.files / (SPEED + "@rate=10"), os.O_RDONLY)
     time.sleep(2.5)  # names that were looked up and not opened are forgotten after a second
+
     def switches():
-        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", open(f"/proc/{signals.process.pid}/status").read(), re.M).group(1))
+        status = open(f"/proc/{signals.process.pid}/status").read()
+        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
+
     before = switches()
     time.sleep(1)
     assert switches() == before

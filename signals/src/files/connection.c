@@ -128,7 +128,7 @@ static void op_read(struct connection *connection, const struct fuse_request *re
 	struct file *file = file_of(connection, request->in.read.fh, &error);
 	if (!file)
 		answer(connection, request, error, NULL, 0);
-	else if (file_handle(file)->kind == FILE_STREAM || file_handle(file)->kind == FILE_PROVIDE)
+	else if (kind_is_stream(file_handle(file)->kind))
 		stream_read(file, request);
 	else
 		snapshot_read(file, request);
@@ -310,6 +310,9 @@ void files_disconnect(struct connection *connection)
 static void reloaded(struct store_listener *listener)
 {
 	struct files *files = (struct files *)((char *)listener - offsetof(struct files, listener));
+	for (uint32_t i = 0; i < files->table->header->handle_high; i++)
+		if (files->open[i] && files->open[i]->session)
+			line_session_reloaded(files->open[i]->session);
 	for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
 		if (!files->connections[i])
 			continue;
@@ -342,6 +345,7 @@ int files_new(struct store *store, struct table *table, const struct log *log, s
 	for (uint32_t i = table->header->handle_high; i-- > 0;)
 		if (!table->handles[i].used)
 			files->free_handles[files->free_count++] = i;
+	list_init(&files->dirty);
 	store_listen(store, &files->listener);
 	*ret_files = TAKE(files);
 	return 0;
@@ -351,7 +355,7 @@ void files_free(struct files *files)
 {
 	if (!files)
 		return;
-	for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+	for (unsigned i = 0; files->open && i < CONNECTIONS_MAX; i++)
 		files_disconnect(files->connections[i]);
 	store_unlisten(files->store, &files->listener);
 	timer_cancel(store_timers(files->store), &files->idle_names);

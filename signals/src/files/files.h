@@ -40,6 +40,9 @@ int connection_fd(const struct connection *connection);
  * Errors: -ENODEV (unmounted or aborted: disconnect it). */
 int connection_serve(struct connection *connection);
 
+/* Gives what was set since the last call to the readers of "@stream". Call it before the loop sleeps. */
+void files_flush(struct files *files);
+
 /* The grants of its view were changed: what is no longer allowed gives EACCES, also on descriptors that are open. */
 void connection_recheck(struct connection *connection);
 

@@ -39,7 +39,7 @@ struct subject file_subject(const struct file *file)
 {
 	const struct table_handle *handle = file_handle(file);
 	struct subject subject = {.view = file->connection->view};
-	if (handle->kind == FILE_GROUP) {
+	if (kind_spans_signals(handle->kind)) {
 		subject.uid = handle->uid;
 		subject.gid = handle->gid;
 		subject.groups = file->groups;
@@ -67,7 +67,7 @@ static enum file_kind kind_of(const struct node_ref *ref, uint32_t flags)
 
 static int check_view(const struct connection *connection, const struct node_ref *ref, uint32_t flags)
 {
-	if (!connection->view || ref->kind == FILE_GROUP)
+	if (!connection->view || kind_spans_signals(ref->kind))
 		return 0;
 	unsigned rights = view_rights(connection->view, ref->signal);
 	bool publishes = ref->kind == FILE_PROVIDE ||
@@ -144,6 +144,7 @@ void file_free(struct file *file)
 	store_unsubscribe(&file->subscription);
 	store_unwatch(&file->watcher);
 	store_release(files->store, &file->provider);
+	mux_end(file);
 	files->open[file->handle] = NULL;
 	files->stats.open_files--;
 	file->connection->handles--;
@@ -172,6 +173,8 @@ static int file_start(struct file *file, bool resume)
 		return r < 0 ? r : stream_start(file, &filter, resume);
 	case FILE_PROVIDE:
 		return provide_open(file, resume);
+	case FILE_MUX:
+		return mux_start(file, resume);
 	default:
 		return 0;
 	}
@@ -224,8 +227,7 @@ static void init_handle(struct connection *connection, uint32_t number, const st
 /* A stream has no file position: its reads may wait without holding the position's lock. */
 static uint32_t open_flags(enum file_kind kind)
 {
-	bool stream = kind == FILE_STREAM || kind == FILE_PROVIDE;
-	return FOPEN_DIRECT_IO | FOPEN_NOFLUSH | (stream ? FOPEN_STREAM | FOPEN_NONSEEKABLE : 0);
+	return FOPEN_DIRECT_IO | FOPEN_NOFLUSH | (kind_is_stream(kind) ? FOPEN_STREAM | FOPEN_NONSEEKABLE : 0);
 }
 
 static int open_file(struct connection *connection, const struct fuse_request *request, const struct node_ref *ref,
@@ -242,7 +244,7 @@ static int open_file(struct connection *connection, const struct fuse_request *r
 		give_handle(files, handle);
 		return -ENOMEM;
 	}
-	if (ref->kind == FILE_GROUP)
+	if (kind_spans_signals(ref->kind))
 		read_groups(file, request->pid);
 	r = file_start(file, false);
 	if (r < 0) {
@@ -340,6 +342,7 @@ void connection_recheck(struct connection *connection)
 			continue;
 		const struct table_handle *handle = file_handle(file);
 		struct node_ref ref = {.kind = (enum file_kind)handle->kind, .signal = handle->signal};
+		mux_recheck(file);
 		file->revoked = !store_node(files->store, ref.signal) || check_view(connection, &ref, handle->flags) < 0;
 		if (!file->revoked)
 			continue;

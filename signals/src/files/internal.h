@@ -7,6 +7,7 @@
 #include "core/base/list.h"
 #include "signals/src/files/files.h"
 #include "signals/src/fuse/channel.h"
+#include "signals/src/line/session.h"
 #include "signals/src/store.h"
 #include "signals/src/table.h"
 
@@ -25,6 +26,7 @@ enum file_kind {
 	FILE_STATE,
 	FILE_GROUP,
 	FILE_PROVIDE,
+	FILE_MUX,
 };
 
 /* An open file: what is not in the table. */
@@ -34,8 +36,12 @@ struct file {
 	struct subscription subscription; /* of a stream */
 	struct watcher watcher;		  /* of a snapshot file somebody polls */
 	struct provider provider;	  /* of FILE_PROVIDE */
+	struct line_session *session;	  /* of FILE_MUX, and the next three */
+	struct line_carrier carrier;
+	struct subject subject;
+	struct list dirty; /* in files.dirty: its session has something new */
 	struct list parked;		  /* reads that wait, oldest first */
-	gid_t *groups;			  /* of FILE_GROUP's opener */
+	gid_t *groups;			  /* of the opener of FILE_GROUP, FILE_MUX */
 	size_t group_count;
 	bool revoked; /* its right was taken away */
 };
@@ -69,6 +75,7 @@ struct files {
 	uint32_t free_count;
 	struct fuse_invalidator *invalidator;
 	struct store_listener listener;
+	struct list dirty;
 	struct timer idle_names; /* names that were looked up and never opened */
 	struct buf text;	 /* scratch of one request */
 	struct files_stats stats;
@@ -82,6 +89,18 @@ struct node_ref {
 	signal_id signal;
 	struct table_name *name; /* NULL: a plain name */
 };
+
+/* Is it read line by line, without a file position? */
+static inline bool kind_is_stream(unsigned kind)
+{
+	return kind == FILE_STREAM || kind == FILE_PROVIDE || kind == FILE_MUX;
+}
+
+/* Does it reach signals whose own files the kernel was not asked about? */
+static inline bool kind_spans_signals(unsigned kind)
+{
+	return kind == FILE_GROUP || kind == FILE_MUX;
+}
 
 /* Errors: -ENOENT (no such node, or it does not exist in this connection's view). */
 int files_resolve(const struct connection *connection, uint64_t node, struct node_ref *ret_ref);
@@ -164,6 +183,8 @@ bool stream_has_data(const struct file *file);
 /* Queues a line (with its newline) and wakes who waits. Errors: -EAGAIN (no room, only with @keep_old), -ENOSPC. */
 int stream_push(struct file *file, const char *line, size_t size, bool keep_old);
 bool stream_has_room(struct file *file, size_t size);
+/* There may be something to read: parked reads are served, pollers woken. */
+void stream_wake(struct file *file);
 void stream_cancel(struct connection *connection, uint64_t unique);
 void stream_drop_parked(struct file *file, int error);
 
@@ -173,6 +194,15 @@ void op_poll(struct connection *connection, const struct fuse_request *request);
 void poll_wake(struct file *file);
 /* Tells all that are armed to look again: what happened between two daemons is unknown. */
 void poll_wake_all(struct connection *connection);
+
+/* ---- mux.c ---- */
+
+int mux_start(struct file *file, bool resume);
+void mux_end(struct file *file);
+int mux_write(struct file *file, const char *data, size_t size);
+bool mux_has_data(const struct file *file);
+int mux_give(struct file *file, uint64_t unique, uint32_t room);
+void mux_recheck(struct file *file);
 
 /* ---- write.c, provide.c ---- */
 

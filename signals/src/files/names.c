@@ -7,6 +7,7 @@
 #include "signals/src/store_internal.h"
 
 #define SLOT_BITS 16
+#define MUX_SUFFIX "stream"
 #define IDLE_NS INT64_C(1000000000)
 
 static const struct {
@@ -25,6 +26,11 @@ int names_parse(const struct connection *connection, signal_id signal, const cha
 		char *canonical)
 {
 	const struct node *node = store_node(connection->files->store, signal);
+	if (signal == NODE_ROOT) {
+		*ret_kind = FILE_MUX;
+		memcpy(canonical, MUX_SUFFIX, sizeof MUX_SUFFIX);
+		return strcmp(suffix, MUX_SUFFIX) == 0 ? 0 : -ENOENT;
+	}
 	bool leaf = node_is_leaf(node);
 	for (size_t i = 0; i < sizeof FIXED / sizeof *FIXED; i++) {
 		if (strcmp(FIXED[i].suffix, suffix) != 0)
@@ -88,7 +94,8 @@ static void take_back(struct files *files, const struct table_name *name)
 	const struct table_entry *entry = &files->table->entries[name->signal];
 	struct buf buf = {.max = sizeof text};
 	if (connection && buf_printf(&buf, "%s@%s", table_entry_name(files->table, name->signal), name->suffix) == 0)
-		fuse_invalidate_name(files->invalidator, connection->channel.fd, (uint64_t)entry->parent + 1, buf.data);
+		fuse_invalidate_name(files->invalidator, connection->channel.fd,
+				     name->kind == FILE_MUX ? FUSE_ROOT_ID : (uint64_t)entry->parent + 1, buf.data);
 	buf_done(&buf);
 }
 

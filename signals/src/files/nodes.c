@@ -55,11 +55,13 @@ static void fill_permissions(const struct connection *connection, const struct n
 {
 	bool directory = ref->kind == FILE_NONE;
 	if (connection->view) {
-		attr->mode = directory ? 0555 : view_mode(connection->view, ref->signal);
+		attr->mode = directory ? 0555 : kind_spans_signals(ref->kind) ? 0666 : view_mode(connection->view, ref->signal);
 		return;
 	}
 	struct permissions permissions = store_permissions(connection->files->store, ref->signal);
 	mode_t mode = permissions.mode & 0666;
+	if (ref->kind == FILE_MUX) /* anyone: each signal is asked for by itself */
+		mode = 0666;
 	if (directory) /* who may read may search */
 		mode = (mode & 0444) | (mode & 0444) >> 2;
 	if (ref->kind == FILE_META || ref->kind == FILE_STATE)
@@ -82,7 +84,7 @@ void files_fill_attr(const struct connection *connection, uint64_t node, const s
 		attr.mode |= S_IFREG;
 		attr.size = FILE_SIZE;
 		attr.blocks = 0;
-		if (ref->kind != FILE_GROUP) {
+		if (!kind_spans_signals(ref->kind)) {
 			store_get(connection->files->store, ref->signal, &reading);
 			attr.mtime = (uint64_t)(reading.receive_ns / NS_PER_SECOND);
 			attr.mtimensec = (uint32_t)(reading.receive_ns % NS_PER_SECOND);
@@ -113,8 +115,11 @@ static int lookup_name(struct connection *connection, const struct fuse_request 
 		       const char *at)
 {
 	struct files *files = connection->files;
-	uint32_t node = catalogue_child(store_catalogue(files->store), store_node_index(files->store, parent->signal),
-					request->name, (size_t)(at - request->name));
+	uint32_t node = parent->signal == NODE_ROOT && at == request->name
+				? NODE_ROOT /* "@stream": of no signal */
+				: catalogue_child(store_catalogue(files->store),
+						  store_node_index(files->store, parent->signal), request->name,
+						  (size_t)(at - request->name));
 	struct node_ref ref = {.signal = store_id(files->store, node)};
 	char canonical[FILTER_TEXT_MAX];
 	if (node == NODE_NONE || !exists(connection, ref.signal))

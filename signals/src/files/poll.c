@@ -6,7 +6,7 @@
 
 static bool is_stream(const struct table_handle *handle)
 {
-	return handle->kind == FILE_STREAM || handle->kind == FILE_PROVIDE;
+	return kind_is_stream(handle->kind);
 }
 
 static uint32_t ready(const struct file *file)

@@ -108,6 +108,8 @@ bool stream_has_room(struct file *file, size_t size)
 bool stream_has_data(const struct file *file)
 {
 	const struct table_handle *handle = file_handle(file);
+	if (handle->kind == FILE_MUX)
+		return handle->text_whole || mux_has_data(file);
 	return handle->text_whole || (handle->ring_block && ring_used(handle));
 }
 
@@ -158,6 +160,8 @@ static void give(struct file *file, uint64_t unique, uint32_t size)
 	int r = 0;
 	if (file_handle(file)->text_whole)
 		give_rest(file, unique, size);
+	else if (file_handle(file)->kind == FILE_MUX)
+		r = mux_give(file, unique, size);
 	else
 		r = give_line(file, unique, size);
 	if (r < 0)
@@ -241,6 +245,13 @@ void stream_read(struct file *file, const struct fuse_request *request)
 		answer(file->connection, request, r, NULL, 0);
 }
 
+void stream_wake(struct file *file)
+{
+	serve_parked(file);
+	if (stream_has_data(file))
+		poll_wake(file);
+}
+
 /* ---- filling ---- */
 
 int stream_push(struct file *file, const char *line, size_t size, bool keep_old)
@@ -257,9 +268,7 @@ int stream_push(struct file *file, const char *line, size_t size, bool keep_old)
 	}
 	ring_copy_in(files, handle, line, size);
 	table_commit(&handle->tail, handle->tail + (uint32_t)size);
-	serve_parked(file);
-	if (stream_has_data(file))
-		poll_wake(file);
+	stream_wake(file);
 	return 0;
 }
 

@@ -53,6 +53,9 @@ void op_write(struct connection *connection, const struct fuse_request *request)
 		case FILE_GROUP:
 			r = write_group(file, request->data, request->size);
 			break;
+		case FILE_MUX:
+			r = mux_write(file, request->data, request->size);
+			break;
 		case FILE_PROVIDE:
 			r = write_provide(file, request->data, request->size);
 			break;
