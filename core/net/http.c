@@ -326,7 +326,7 @@ static const struct {
 	{CURLE_COULDNT_RESOLVE_PROXY, -EHOSTUNREACH, "http.unreachable"},
 	{CURLE_COULDNT_CONNECT, -EHOSTUNREACH, "http.unreachable"},
 	{CURLE_SSL_CONNECT_ERROR, -EHOSTUNREACH, "http.tls"},
-	{CURLE_PEER_FAILED_VERIFICATION, -EHOSTUNREACH, "http.tls"},
+	{CURLE_PEER_FAILED_VERIFICATION, -EHOSTUNREACH, "http.untrusted"},
 	{CURLE_SSL_CACERT_BADFILE, -EHOSTUNREACH, "http.tls"},
 	{CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT, "http.stalled"},
 	{CURLE_OUT_OF_MEMORY, -ENOMEM, "http.memory"},
@@ -344,9 +344,13 @@ static void name_of_place(const char *text, char *ret_name, size_t size)
 	curl_url_cleanup(url);
 }
 
-/* curl's own words, without a line's end. */
+/* Why it failed: the system's words for a connection that was refused, else curl's own, without a line's end. */
 static const char *curl_words(struct transfer *transfer, CURLcode code)
 {
+	long os_error = 0;
+	bool connecting = code == CURLE_COULDNT_CONNECT;
+	if (connecting && curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error > 0)
+		return strerrordesc_np((int)os_error);
 	transfer->curl_message[strcspn(transfer->curl_message, "\r\n")] = '\0';
 	return transfer->curl_message[0] ? transfer->curl_message : curl_easy_strerror(code);
 }

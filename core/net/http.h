@@ -58,7 +58,8 @@ void http_response_done(struct http_response *response);
 bool http_response_header(const struct http_response *response, const char *name, unsigned nth, char *ret_value,
 			  size_t size);
 
-/* Does one request and blocks. Errors: -EHOSTUNREACH (http.unreachable: names host, port and cause), -EPROTO (http.protocol),
+/* Does one request and blocks. Errors: -EHOSTUNREACH (http.unreachable: names host, port and cause; http.tls; http.untrusted: its
+ * certificate), -EPROTO (http.protocol),
  * -ETIMEDOUT (http.stalled), -EMSGSIZE, those of data(). Any status is a success here. */
 int http_fetch(struct http_client *client, const struct http_request *request, struct http_response *ret_response,
 	       struct err *err);

@@ -158,17 +158,11 @@ static int find_base(struct registry *registry, const struct registry_options *o
 	if (options->plain_http)
 		return registry_transport_error(try_base(registry, "http", err), err);
 	int r = try_base(registry, "https", err);
-	if (r >= 0 || !is_loopback(registry->reference.registry))
+	bool untrusted = r < 0 && err && str_equal(err->reason, "http.untrusted"); /* it speaks HTTPS, but as somebody else */
+	if (r >= 0 || untrusted || !is_loopback(registry->reference.registry))
 		return registry_transport_error(r, err);
-	/* A registry on this very machine commonly speaks plain HTTP, and nobody is between. The first error tells more
-	 * where both fail for another reason than a closed port. */
-	struct err second = {0};
-	int again = try_base(registry, "http", &second);
-	if (again < 0 && err && !str_equal(err->reason, "http.unreachable"))
-		return registry_transport_error(r, err);
-	if (again < 0 && err)
-		*err = second;
-	return registry_transport_error(again, err);
+	/* A registry on this very machine commonly speaks plain HTTP, and nobody is between. */
+	return registry_transport_error(try_base(registry, "http", err), err);
 }
 
 int registry_open(struct http_client *client, const struct registry_options *options, struct registry **ret_registry,
