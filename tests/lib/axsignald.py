@@ -33,6 +33,7 @@ class Axsignald:
         self.files = self.folder / "signal"
         self.state = self.folder / "state"
         self.log = self.folder / "log"
+        self.socket = str(self.folder / "sock")
         self.files.mkdir()
         self.catalogues = list(catalogues)
         self.config = self.folder / "signal.toml"
@@ -44,7 +45,8 @@ class Axsignald:
         arguments = [self.stage.program("axsignald")]
         for catalogue in self.catalogues:
             arguments += ["--catalogue", str(catalogue)]
-        return arguments + ["--config", str(self.config), "--state", str(self.state), "--mount", str(self.files)]
+        return arguments + ["--config", str(self.config), "--state", str(self.state), "--mount", str(self.files),
+                            "--socket", self.socket]
 
     def spawn(self):
         with open(self.log, "ab") as log:
