@@ -53,8 +53,8 @@ def test_a_terminal(monitor, any_runtime):
     assert b"/dev/pts/" in shown
     os.write(pty, b"word\n")
     axmon.read_until(pty, b"said word\r\n")
-    os.close(pty)
     assert one.connection.wait_event("exec-exited")["exec_exit"]["exit_code"] == 2
+    os.close(pty)  # before, it would be a hang-up
     one.connection.call("signal", signal={"signal": signal.SIGKILL})
     one.wait_exited()
 

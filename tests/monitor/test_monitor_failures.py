@@ -99,8 +99,12 @@ def test_memory_kills_are_recorded(monitor):
     assert exited["exit_code"] != 0
 
 
+# A child that eats until it is killed: it alone, for it asks to be the first.
+GLUTTON = "sh -c 'echo 1000 >/proc/self/oom_score_adj; x=$(head -c 200000000 /dev/zero | tr \"\\0\" a)'"
+
+
 def test_a_killed_child_alone_is_no_oom_kill_of_the_container(monitor):
-    one = monitor("sh", "-c", "sh -c 'x=$(head -c 200000000 /dev/zero | tr \"\\0\" a)'; exit 0",
+    one = monitor("sh", "-c", f"{GLUTTON}; exit 0",
                   bundle_options={"memory": 20 * 1024 * 1024})
     one.run()
     exited = one.wait_exited(60)
@@ -109,12 +113,13 @@ def test_a_killed_child_alone_is_no_oom_kill_of_the_container(monitor):
 
 
 def test_memory_kills_before_an_adoption_are_counted(monitor):
-    one = monitor("sh", "-c", "sh -c 'x=$(head -c 200000000 /dev/zero | tr \"\\0\" a)'; echo done; read line; exit 1",
+    one = monitor("sh", "-c", f"{GLUTTON}; echo done; read line; exit 1",
                   bundle_options={"memory": 20 * 1024 * 1024}, open_stdin=True)
     one.run()
     axmon.wait_until(lambda: one.logged() == b"done\n", 60)
     one.kill_monitor()
-    one.adopt()
+    adopted = one.adopt()
+    assert adopted["state"]["phase"] == "running", adopted
     os.write(one.fds["stdin"], b"\n")
     assert one.wait_exited()["oom_killed"]
 

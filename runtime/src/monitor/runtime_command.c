@@ -79,8 +79,9 @@ static void on_end(struct child *child, const struct child_status *status)
 		read_message(command, &result);
 	close_all(command);
 	command->running = false;
-	command->done(command, &result);
-	reaper_end_command(command->reaper);
+	struct reaper *reaper = command->reaper;
+	command->done(command, &result); /* may free the command with what holds it */
+	reaper_end_command(reaper);
 }
 
 static void on_timeout(struct timer *timer)
