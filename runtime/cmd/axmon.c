@@ -5,17 +5,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/opt.h"
-#include "core/base/str.h"
+#include "core/base/scoped.h"
 #include "core/sys/cgroup.h"
+#include "core/sys/fd.h"
 #include "runtime/src/monitor/privileges.h"
 #include "runtime/src/monitor/requests.h"
 
@@ -47,6 +50,17 @@ static void print_help(void)
 	opt_print_help(stdout, OPTIONS);
 }
 
+/* Are we in this group of the v2 tree already? A client that could had us born there (monitor_spawn()). */
+static bool is_in_v2_group(const char *path)
+{
+	scoped_done(buf_done) struct buf text = {.max = 65536};
+	if (file_read_at(AT_FDCWD, "/proc/self/cgroup", &text, NULL) < 0)
+		return false;
+	const char *line = text.data ? strstr(text.data, "0::/") : NULL; /* v2's line is the last (cgroups(7)) */
+	size_t length = strlen(path);
+	return line && strncmp(line + 4, path, length) == 0 && line[4 + length] == '\n';
+}
+
 /* The path of a v1 group and of a v2 group is one: "/NODE/monitors". The process is single-threaded still, which makes
  * entering cheap (core/sys/cgroup.h). */
 static int enter_cgroup(const char *path, struct err *err)
@@ -57,9 +71,10 @@ static int enter_cgroup(const char *path, struct err *err)
 		return r;
 	struct cgroup group;
 	int fds[CGROUP_HIERARCHIES_MAX];
-	r = cgroup_make(&layout, path + (path[0] == '/'), &group, err);
+	path += path[0] == '/';
+	r = cgroup_make(&layout, path, &group, err);
 	if (r == 0) {
-		r = cgroup_open_entries(&group, true, fds, err);
+		r = cgroup_open_entries(&group, !is_in_v2_group(path), fds, err);
 		if (r == 0)
 			r = cgroup_enter(fds, err);
 		cgroup_done(&group);

@@ -1,5 +1,6 @@
 /* The client's side of a connection to axmon. No event loop: every call returns at once. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/sys/cgroup.h"
 #include "core/sys/fd.h"
 #include "core/sys/path.h"
 #include "core/sys/spawn.h"
@@ -57,6 +59,22 @@ int monitor_connect(const char *socket, struct monitor_client **ret_client, stru
 	return r;
 }
 
+/* axmon enters its group by itself; but entering v2's costs a running process some 10 ms, so it is born there. Without a v2
+ * tree, or on failure, *ret_v2_fd stays -1: axmon finds out and says why. */
+static void open_v2_group(const char *path, int *ret_v2_fd)
+{
+	struct cgroup_layout layout;
+	if (cgroup_layout_open(CGROUP_ROOT, &layout, NULL) < 0)
+		return;
+	struct cgroup group;
+	if (cgroup_make(&layout, path + (path[0] == '/'), &group, NULL) == 0) {
+		int fd = cgroup_v2_fd(&group);
+		*ret_v2_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		cgroup_done(&group);
+	}
+	cgroup_layout_done(&layout);
+}
+
 int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **ret_client, pid_t *ret_pid,
 		  struct err *err)
 {
@@ -80,10 +98,14 @@ int monitor_spawn(const struct monitor_spawn *options, struct monitor_client **r
 	const char *const argv[] = {"axmon", "--control-fd", "3", options->cgroup ? "--cgroup" : NULL, options->cgroup,
 				    NULL};
 	const int fds[] = {-1, STDOUT_FILENO, STDERR_FILENO, theirs};
+	scoped_fd int v2_fd = -1;
+	if (options->cgroup)
+		open_v2_group(options->cgroup, &v2_fd);
 	pid_t pid = 0;
 	scoped_fd int pidfd = -1;
-	r = spawn_process(&(struct spawn){.path = program, .argv = argv, .fds = fds, .fds_count = 4, .cgroup_fd = -1},
-			  &pid, &pidfd, err);
+	r = spawn_process(
+		&(struct spawn){.path = program, .argv = argv, .fds = fds, .fds_count = 4, .cgroup_fd = v2_fd}, &pid,
+		&pidfd, err);
 	if (r < 0)
 		return r;
 	*ret_client = TAKE(client);
