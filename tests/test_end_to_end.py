@@ -37,8 +37,13 @@ def summary(node, name):
     return row.get("summary", row)
 
 
+def names(node, *options):
+    """The names that `axle ps` lists."""
+    return [row["Names"] if "Names" in row else row["name"] for row in node.json("ps", *options, "--format", "json")]
+
+
 def running(node, name):
-    return name in node.axle("ps", "--format", "{{.Names}}").split()
+    return name in names(node)
 
 
 def pid_of(node, name):
@@ -137,9 +142,12 @@ def test_two_nodes_do_not_meet(make_node, registry):
 def test_exit_codes_are_the_programs_own(node, registry):
     image = registry.image("busybox")
     assert node.run("run", "--rm", image, "sh", "-c", "exit 7").returncode == 7
-    assert node.run("run", "--rm", image, "sh", "-c", "kill -9 $$").returncode == 137
     node.axle("run", "-d", "--name", "c", image, *TICKING)
     assert node.run("exec", "c", "sh", "-c", "exit 9").returncode == 9
+    assert node.run("exec", "c", "sh", "-c", "kill -9 $$").returncode == 137
+    os.kill(pid_of(node, "c"), signal.SIGKILL)
+    wait_until(lambda: not running(node, "c"), "the end of a killed container")
+    assert summary(node, "c")["exit"]["code"] == 137
 
 
 # What a user types, the exit code that podman's users expect, and the words that the one line must hold.
@@ -167,7 +175,9 @@ BAD_RUNS = [
 
 
 def one_line(text):
-    lines = [line for line in text.rstrip("\n").split("\n") if line]
+    """The one line of an error; what a pull says of its progress stands before it."""
+    lines = [line for line in text.split("\n") if line.startswith("axle: ")]
+    assert text.endswith(lines[-1] + "\n") if lines else False, text
     assert len(lines) == 1, f"expected one line:\n{text}"
     return lines[0]
 
@@ -324,7 +334,7 @@ def test_reboot_is_noticed(node, registry):
     subprocess.run(["rm", "-rf", "--one-file-system", node.state], check=True)
     node.start()
     assert not running(node, "ticker")
-    assert "ticker" in node.axle("ps", "-a", "--format", "{{.Names}}").split()
+    assert "ticker" in names(node, "-a")
     assert node.axle("run", "--rm", registry.image("busybox"), "echo", "again") == "again"
     node.axle("rm", "ticker")
     assert node.axle("ps", "-aq") == ""

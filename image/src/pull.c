@@ -109,6 +109,11 @@ static int get_documents(struct pull *pull, struct err *err)
 		r = assembly_begin(&pull->assembly, pull->worker, &digest, &manifest, err);
 	if (r == 0)
 		r = get_config(pull, err);
+	if (r == -ENOEXEC) { /* the one failure here that names neither the image nor a digest of it */
+		char name[IMAGE_REFERENCE_MAX];
+		image_reference_format(&pull->reference, name);
+		r = err_add(err, r, "%s", name);
+	}
 	return r;
 }
 
