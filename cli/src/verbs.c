@@ -13,13 +13,13 @@
 
 extern const struct verb verb_attach, verb_completion, verb_create, verb_events, verb_exec, verb_image, verb_images,
 	verb_info, verb_inspect, verb_kill, verb_load, verb_logs, verb_ps, verb_pull, verb_rm, verb_rmi, verb_run,
-	verb_start, verb_stop, verb_version, verb_wait;
+	verb_signal, verb_start, verb_stop, verb_version, verb_wait;
 
 const struct verb *const VERBS[] = {
 	&verb_attach, &verb_completion, &verb_create, &verb_events, &verb_exec,	   &verb_image,
 	&verb_images, &verb_info,	&verb_inspect, &verb_kill,  &verb_load,	   &verb_logs,
-	&verb_ps,     &verb_pull,	&verb_rm,     &verb_rmi,    &verb_run,	   &verb_start,
-	&verb_stop,   &verb_version,	&verb_wait,   NULL,
+	&verb_ps,     &verb_pull,	&verb_rm,     &verb_rmi,    &verb_run,	   &verb_signal,
+	&verb_start,  &verb_stop,   &verb_version,	&verb_wait,   NULL,
 };
 
 void verbs_print(const struct verb *const *verbs)

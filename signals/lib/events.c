@@ -181,7 +181,7 @@ static void answer_sub(struct axle_signal_sub *sub, int r, const struct line_mes
 		return;
 	sub->error = r;
 	if (r < 0) {
-		call_update(sub, &(struct axle_signal_update){.path = sub->pattern});
+		call_update(sub, &(struct axle_signal_update){.path = sub->pattern, .index = AXLE_SIGNAL_REFUSED});
 		return;
 	}
 	sub->has_id = true;

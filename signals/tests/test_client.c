@@ -141,6 +141,7 @@ START_TEST(a_refused_subscription_is_told)
 	service_say(&service, "error unknown no signal matches\n");
 	ck_assert_int_eq(axle_signal_wait(signals, 2000), 1);
 	ck_assert_int_eq(axle_signal_sub_error(sub), -ENOENT);
+	ck_assert_str_eq(seen.text, "18446744073709551615 Nowhere=none@0-0;"); /* AXLE_SIGNAL_REFUSED */
 	ck_assert_str_eq(axle_signal_error(signals), "no signal matches");
 	axle_signal_close(signals);
 	service_stop(&service);

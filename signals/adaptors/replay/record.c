@@ -53,6 +53,8 @@ static void take_update(void *user, const struct axle_signal_update *update)
 	struct record *record = user;
 	struct csv_record line = {.time_ns = update->time_ns ? update->time_ns : adaptor_wall(), .path = update->path,
 				  .value = update->value};
+	if (update->index == AXLE_SIGNAL_REFUSED)
+		return; /* told by axle_signal_sub_error() */
 	record->lost += update->lost;
 	record->updates++;
 	if (csv_add(&record->out, &line) < 0 && record->error == 0)

@@ -94,6 +94,7 @@ struct axle_signal_update {
 	uint64_t lost;		/* updates of this signal that were dropped since the last callback for it */
 	size_t index;		/* which of the subscription's signals: 0, 1, ... in the order of the first appearance */
 };
+#define AXLE_SIGNAL_REFUSED ((size_t)-1) /* the index, where the service refused the whole subscription */
 typedef void axle_signal_update_fn(void *user, const struct axle_signal_update *update);
 
 #define AXLE_SIGNAL_TIME 1u /* updates carry their source time */
