@@ -26,6 +26,7 @@ git clang libclang-rt-14-dev gcc-aarch64-linux-gnu
 python3-pytest python3-yaml python3-grpcio python3-protobuf
 podman crun runc
 mandoc zstd
+umoci apache2-utils openssl libarchive-dev
 "
 
 [ $# -gt 0 ] || set -- build run test

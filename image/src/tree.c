@@ -260,13 +260,17 @@ static void white_out(struct tree *tree, struct node *node)
 	touch(tree, node);
 }
 
-static int add_whiteout(struct tree *tree, struct node *parent, const char *name, const char *path, struct err *err)
+/* What a whiteout's name hides must be a name. */
+static bool hides_nothing(const char *name)
 {
 	const char *hidden = name + strlen(WHITEOUT);
-	if (!*hidden || str_equal(hidden, ".") || str_equal(hidden, ".."))
-		return malformed(err, path, "a whiteout without a name");
+	return !*hidden || str_equal(hidden, ".") || str_equal(hidden, "..");
+}
+
+static void add_whiteout(struct tree *tree, struct node *parent, const char *name)
+{
+	const char *hidden = name + strlen(WHITEOUT);
 	white_out(tree, tree_find(tree, parent, hidden, strlen(hidden)));
-	return 0;
 }
 
 static void add_opaque(struct tree *tree, struct node *parent)
@@ -482,6 +486,8 @@ int tree_add(struct tree *tree, const struct tar_entry *entry, uint64_t data, st
 	bool opaque = str_equal(base, OPAQUE);
 	if (!opaque && str_after_prefix(base, RESERVED))
 		return 0;
+	if (whiteout && hides_nothing(base))
+		return malformed(err, entry->path, "a whiteout without a name");
 	struct node *parent = NULL;
 	const char *name = NULL;
 	int r = find_parent(tree, clean, !whiteout, &parent, &name, err);
@@ -490,7 +496,7 @@ int tree_add(struct tree *tree, const struct tar_entry *entry, uint64_t data, st
 	if (opaque)
 		add_opaque(tree, parent);
 	else if (whiteout)
-		return add_whiteout(tree, parent, name, entry->path, err);
+		add_whiteout(tree, parent, name);
 	else
 		return add_node(tree, parent, name, entry, data, err);
 	return 0;
