@@ -116,7 +116,7 @@ static int get_mount(struct daemon *daemon, const char *mount, struct err *err)
 	scoped_free char *path = holder_path(&daemon->setup.config.daemon, mount, err);
 	if (!path)
 		return -EIO;
-	int r = holder_connect(path, &daemon->holder, err);
+	int r = holder_connect(path, &daemon->holder, NULL, NULL, err);
 	if (r != 0)
 		return r;
 	int fuse = -1;

@@ -223,7 +223,7 @@ static void add_children(struct connection *connection, uint32_t parent, uint64_
 	     node = catalogue_node(catalogue, node)->next) {
 		signal_id id = store_id(files->store, node);
 		const struct node *n = catalogue_node(catalogue, node);
-		uint32_t type = (node_is_leaf(n) ? S_IFREG : S_IFDIR) >> 12;
+		uint32_t type = (uint32_t)(node_is_leaf(n) ? S_IFREG : S_IFDIR) >> 12;
 		if (!exists(connection, id))
 			continue;
 		if (!fuse_add_dirent(entries, room, at, (uint64_t)id + 1, (uint64_t)id + 3, type, n->name))
