@@ -50,7 +50,7 @@ static void world_open(struct world *world)
 	must(files_new(world->store, world->table, NULL, &world->files));
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair));
 	world->kernel = pair[0];
-	must(files_connect(world->files, pair[1], 0, NULL, false, &world->connection, NULL));
+	must(files_connect(world->files, pair[1], 0, NULL, NULL, false, &world->connection, NULL));
 }
 
 static void world_close(struct world *world)

@@ -31,12 +31,15 @@ struct document {
 	struct config_daemon daemon;
 	const struct rule_text *rules;
 	size_t rules_count;
+	const struct grant *grants;
+	size_t grants_count;
 };
 
 static const struct json_field DAEMON_FIELDS[] = {
 	JSON_FIELD(struct config_daemon, user, "user", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_daemon, state, "state", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_daemon, socket, "socket", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_daemon, audit, "audit", JSON_STRING_T, 0),
 };
 static const struct json_table DAEMON = JSON_TABLE_STRICT(struct config_daemon, DAEMON_FIELDS);
 
@@ -54,6 +57,7 @@ static const struct json_table RULE = JSON_TABLE_STRICT(struct rule_text, RULE_F
 static const struct json_field DOCUMENT_FIELDS[] = {
 	JSON_NESTED(struct document, daemon, "daemon", JSON_STRUCT, &DAEMON, 0),
 	JSON_NESTED_COUNTED(struct document, rules, "rule", JSON_STRUCTS, &RULE, 0),
+	JSON_NESTED_COUNTED(struct document, grants, "grant", JSON_STRUCTS, &GRANT_TABLE, 0),
 };
 static const struct json_table DOCUMENT = JSON_TABLE_STRICT(struct document, DOCUMENT_FIELDS);
 
@@ -209,6 +213,20 @@ static int make_rules(const char *name, const struct document *document, struct 
 	return 0;
 }
 
+static int take_grants(const char *name, const struct document *document, struct config *config, struct err *err)
+{
+	if (document->grants_count > GRANTS_MAX)
+		return err_set(err, -EINVAL, "config.invalid", "%s: grant: expected at most %d", name, GRANTS_MAX);
+	for (size_t i = 0; i < document->grants_count; i++) {
+		int r = signal_lists_check(&document->grants[i].lists, err);
+		if (r < 0)
+			return err_add(err, r, "%s: grant[%zu]", name, i);
+	}
+	config->grants = document->grants;
+	config->grants_count = document->grants_count;
+	return 0;
+}
+
 int config_read(const char *name, const char *text, size_t length, struct config *ret_config, struct err *err)
 {
 	struct document document = {0};
@@ -221,6 +239,8 @@ int config_read(const char *name, const char *text, size_t length, struct config
 	json_decref(value);
 	if (r == 0)
 		r = make_rules(name, &document, ret_config, err);
+	if (r == 0)
+		r = take_grants(name, &document, ret_config, err);
 	ret_config->daemon = document.daemon;
 	if (r < 0)
 		config_done(ret_config);

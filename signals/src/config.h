@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "core/base/arena.h"
+#include "signals/src/grant.h"
 #include "signals/src/policy.h"
 
 struct err;
@@ -15,11 +16,14 @@ struct config_daemon {
 	const char *user;   /* who it becomes once the file system is mounted; NULL: stays, without capabilities */
 	const char *state;  /* where the holder's socket lies; NULL: by the mount's path */
 	const char *socket; /* of the line protocol; NULL: none */
+	const char *audit;  /* a file for the audit; NULL: with the log */
 };
 
 struct config {
 	struct config_daemon daemon;
 	struct policy policy;
+	const struct grant *grants;
+	size_t grants_count;
 	struct arena arena; /* of all the above */
 };
 

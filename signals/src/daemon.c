@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "core/base/str.h"
 #include "core/sys/mount.h"
 #include "core/sys/path.h"
+#include "core/sys/usocket.h"
 #include "signals/src/catalogue.h"
 #include "signals/src/files/files.h"
 #include "signals/src/holder.h"
@@ -30,13 +32,29 @@
 #include "signals/src/setup.h"
 #include "signals/src/store.h"
 #include "signals/src/table.h"
+#include "signals/src/views.h"
 
 #define STATE_ROOT "/run/axsignald"
 #define NS_PER_MS 1000000
 #define DEAD_MOUNTS_MAX 16
 
+/* What the holder kept, until there is somebody to take it. */
+struct kept {
+	struct kept *next;
+	uint32_t number;
+	int fd;
+	size_t size;
+	char text[];
+};
+
 struct daemon {
 	const struct log *log;
+	struct log audit;
+	int audit_fd; /* -1: with the log */
+	struct store_auditor auditor;
+	struct views *views;
+	struct kept *kept;
+	int control_fd;
 	struct setup setup;
 	struct table *table;
 	struct store *store;
@@ -110,13 +128,41 @@ static char *holder_path(const struct config_daemon *config, const char *mount, 
 	return str_printf("%s/holder.sock", folder);
 }
 
+static void keep(void *user, uint32_t number, int fd, const char *text, size_t size)
+{
+	struct daemon *daemon = user;
+	struct kept *kept = malloc(sizeof *kept + size);
+	if (!kept) {
+		(void)close(fd);
+		return;
+	}
+	*kept = (struct kept){.next = daemon->kept, .number = number, .fd = fd, .size = size};
+	memcpy(kept->text, text, size);
+	daemon->kept = kept;
+}
+
+/* Only root makes views: who connects here is believed what it says of a container. */
+static int bind_control(struct daemon *daemon, const char *holder_path, struct err *err)
+{
+	scoped_free char *path = str_printf("%.*s/control.sock", (int)(strrchr(holder_path, '/') - holder_path), holder_path);
+	if (!path)
+		return -ENOMEM;
+	daemon->control_fd = usocket_listen(path, SOCK_SEQPACKET, 0600, 64, err);
+	return daemon->control_fd < 0 ? daemon->control_fd : 0;
+}
+
 /* 1: an earlier daemon's mount goes on; 0: a new one. */
 static int get_mount(struct daemon *daemon, const char *mount, struct err *err)
 {
 	scoped_free char *path = holder_path(&daemon->setup.config.daemon, mount, err);
 	if (!path)
 		return -EIO;
-	int r = holder_connect(path, &daemon->holder, NULL, NULL, err);
+	int r = holder_connect(path, &daemon->holder, keep, daemon, err);
+	if (r >= 0) {
+		int bound = bind_control(daemon, path, err);
+		if (bound < 0)
+			return bound;
+	}
 	if (r != 0)
 		return r;
 	int fuse = -1;
@@ -235,6 +281,7 @@ static void reload(struct daemon *daemon)
 	daemon->setup.config = fresh.config;
 	store_set_policy(daemon->store, &daemon->setup.config.policy);
 	config_done(&old);
+	views_recheck(daemon->views);
 	(void)malloc_trim(0);
 	log_info(daemon->log, "signal.reloaded", "%zu signals", catalogue_leaf_count(store_catalogue(daemon->store)));
 }
@@ -272,6 +319,39 @@ static int watch(struct daemon *daemon, uv_poll_t *poll, int fd, uv_poll_cb call
 	return r < 0 ? r : uv_poll_start(poll, UV_READABLE, callback);
 }
 
+/* ---- audit ---- */
+
+static void audit(struct store_auditor *auditor, enum audit_action action, const struct subject *subject, signal_id id,
+		  const char *text, int result)
+{
+	static const char *const EVENTS[] = {
+		[AUDIT_ACTUATE] = "audit.actuate",
+		[AUDIT_FORCE] = "audit.force",
+		[AUDIT_UNFORCE] = "audit.unforce",
+		[AUDIT_DENY] = "audit.deny",
+	};
+	const struct daemon *daemon = (struct daemon *)((char *)auditor - offsetof(struct daemon, auditor));
+	char path[CATALOGUE_PATH_MAX];
+	store_path(daemon->store, id, path);
+	log_info(&daemon->audit, EVENTS[action], "%s %s%s%.100s: %s", subject->name, path, text ? " = " : "", text ? text : "",
+		 result < 0 ? strerror(-result) : "done");
+}
+
+static int open_audit(struct daemon *daemon, struct err *err)
+{
+	const char *path = daemon->setup.config.daemon.audit;
+	daemon->audit = *daemon->log;
+	if (!path)
+		return 0;
+	daemon->audit_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+	if (daemon->audit_fd < 0)
+		return err_sys(err, -errno, "audit.file", "%s", path);
+	daemon->audit.fd = daemon->audit_fd;
+	daemon->audit.level = LOG_INFO;
+	daemon->audit.format = LOG_JSON;
+	return 0;
+}
+
 /* ---- life ---- */
 
 static int make_store(struct daemon *daemon, int memory_fd, struct err *err)
@@ -282,6 +362,8 @@ static int make_store(struct daemon *daemon, int memory_fd, struct err *err)
 	if (r < 0)
 		return r;
 	store_set_policy(daemon->store, &daemon->setup.config.policy);
+	daemon->auditor.acted = audit;
+	store_set_auditor(daemon->store, &daemon->auditor);
 	r = store_set_catalogue(daemon->store, daemon->setup.catalogue, err);
 	if (r == 0)
 		daemon->setup.catalogue = NULL; /* the store's */
@@ -295,12 +377,41 @@ static int start_files(struct daemon *daemon, bool resume, struct err *err)
 		return r;
 	int fd = daemon->holder.fuse_fd;
 	daemon->holder.fuse_fd = -1; /* the connection's */
-	r = files_connect(daemon->files, fd, 0, NULL, resume, &daemon->host, err);
+	r = files_connect(daemon->files, fd, 0, NULL, NULL, resume, &daemon->host, err);
 	if (r == 0)
 		r = watch(daemon, &daemon->fuse, fd, on_fuse);
 	if (r == 0)
 		r = watch(daemon, &daemon->holder_watch, daemon->holder.socket, on_holder);
 	return r;
+}
+
+/* ---- views ---- */
+
+static int start_views(struct daemon *daemon, struct err *err)
+{
+	const struct views_options options = {.loop = &daemon->loop, .store = daemon->store, .files = daemon->files,
+					      .holder = &daemon->holder, .config = &daemon->setup.config,
+					      .log = daemon->log, .audit = &daemon->audit};
+	int r = views_new(&options, &daemon->views);
+	if (r < 0)
+		return r;
+	while (daemon->kept) {
+		struct kept *kept = daemon->kept;
+		daemon->kept = kept->next;
+		views_resume(daemon->views, kept->number, kept->fd, kept->text, kept->size);
+		free(kept);
+	}
+	return views_listen(daemon->views, TAKE_FD(daemon->control_fd), err);
+}
+
+static void drop_kept(struct daemon *daemon)
+{
+	while (daemon->kept) {
+		struct kept *kept = daemon->kept;
+		daemon->kept = kept->next;
+		(void)close(kept->fd);
+		free(kept);
+	}
 }
 
 /* Everybody may connect: what each may do is decided signal by signal, by the user behind the socket. */
@@ -324,8 +435,10 @@ static int start_socket(struct daemon *daemon, struct err *err)
 /* The loop gives the server's handles back in its own time: it turns until they are closed. */
 static void stop_socket(struct daemon *daemon)
 {
+	bool any = daemon->line || daemon->views;
 	line_server_close(daemon->line);
-	if (daemon->line)
+	views_free(daemon->views);
+	if (any)
 		(void)uv_run(&daemon->loop, UV_RUN_NOWAIT);
 	if (daemon->line_fd >= 0)
 		(void)close(daemon->line_fd);
@@ -338,6 +451,8 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 	if (r >= 0)
 		r = bind_socket(daemon, err);
 	if (r == 0)
+		r = open_audit(daemon, err);
+	if (r == 0)
 		r = drop_privileges(&daemon->setup.config.daemon, err);
 	if (r == 0)
 		r = make_store(daemon, daemon->holder.memory_fd, err);
@@ -345,6 +460,8 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 		r = start_loop(daemon);
 	if (r == 0)
 		r = start_files(daemon, resume, err);
+	if (r == 0)
+		r = start_views(daemon, err);
 	if (r == 0)
 		r = start_socket(daemon, err);
 	if (r == 0)
@@ -360,7 +477,10 @@ static void finish(struct daemon *daemon)
 		(void)uv_poll_stop(&daemon->fuse);
 		(void)uv_poll_stop(&daemon->holder_watch);
 	}
+	drop_kept(daemon);
 	stop_socket(daemon);
+	if (daemon->control_fd >= 0)
+		(void)close(daemon->control_fd);
 	holder_end(&daemon->holder);
 	if (daemon->holder.fuse_fd >= 0)
 		(void)close(daemon->holder.fuse_fd);
@@ -369,6 +489,8 @@ static void finish(struct daemon *daemon)
 	table_free(daemon->table);
 	if (daemon->holder.memory_fd >= 0)
 		(void)close(daemon->holder.memory_fd);
+	if (daemon->audit_fd >= 0)
+		(void)close(daemon->audit_fd);
 	setup_done(&daemon->setup);
 }
 
@@ -377,7 +499,7 @@ int daemon_run(struct setup *setup, const char *mount, const struct log *log, st
 	struct daemon *daemon = calloc(1, sizeof *daemon);
 	if (!daemon)
 		return -ENOMEM;
-	*daemon = (struct daemon){.log = log, .setup = *setup, .line_fd = -1,
+	*daemon = (struct daemon){.log = log, .setup = *setup, .line_fd = -1, .audit_fd = -1, .control_fd = -1,
 				   .holder = {.socket = -1, .fuse_fd = -1, .memory_fd = -1}};
 	*setup = (struct setup){.catalogue_files = setup->catalogue_files};
 	int r = start(daemon, mount, err);

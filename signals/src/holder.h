@@ -17,7 +17,7 @@ struct err;
 #define HOLDER_PROTOCOL 1
 #define HOLDER_PATIENCE_MS 2000
 
-#define HOLDER_ITEMS_MAX 255
+#define HOLDER_ITEMS_MAX 512
 #define HOLDER_TEXT_MAX 32768
 
 enum holder_message_type {

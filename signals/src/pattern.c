@@ -56,6 +56,11 @@ static bool name_matches(const char *pattern, size_t pattern_size, const char *n
 	return p == pattern_size;
 }
 
+bool pattern_text_matches(const char *glob, const char *text)
+{
+	return name_matches(glob, strlen(glob), text, strlen(text));
+}
+
 static const char *behind(const char *at, size_t n)
 {
 	return at + n + is_separator(at[n]);

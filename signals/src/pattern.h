@@ -12,5 +12,8 @@ bool pattern_is_good(const char *pattern);
 /* A pattern that is a plain path matches this path and everything below it. */
 bool pattern_matches(const char *pattern, const char *path);
 
-/* Does it hold a "*"? */
+/* Is all of @text what @glob says, where "*" stands for any characters? */
+bool pattern_text_matches(const char *glob, const char *text);
+
+/* Does it hold no "*"? */
 bool pattern_is_path(const char *pattern);

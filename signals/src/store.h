@@ -73,12 +73,31 @@ struct store_listener {
 void store_listen(struct store *store, struct store_listener *listener);
 void store_unlisten(struct store *store, struct store_listener *listener);
 
+/* Told of what must be accounted for: targets that were asked for, values that were forced, what was denied. */
+enum audit_action {
+	AUDIT_ACTUATE,
+	AUDIT_FORCE,
+	AUDIT_UNFORCE,
+	AUDIT_DENY,
+};
+
+struct store_auditor {
+	/* @result: 0 or -errno. @text: the value, or NULL. */
+	void (*acted)(struct store_auditor *auditor, enum audit_action action, const struct subject *subject, signal_id id,
+		      const char *text, int result);
+};
+void store_set_auditor(struct store *store, struct store_auditor *auditor);
+/* For faces that deny by themselves. */
+void store_audit(const struct store *store, enum audit_action action, const struct subject *subject, signal_id id,
+		 const char *text, int result);
+
 /* ---- names ---- */
 
 const struct catalogue *store_catalogue(const struct store *store);
 signal_id store_find(const struct store *store, const char *path); /* dots or slashes; branches too; SIGNAL_NONE */
 signal_id store_id(const struct store *store, uint32_t node);
 uint32_t store_node_index(const struct store *store, signal_id id); /* NODE_NONE: removed from the catalogue */
+uint32_t store_id_count(const struct store *store); /* every id is below it */
 const struct node *store_node(const struct store *store, signal_id id); /* NULL: removed from the catalogue */
 size_t store_path(const struct store *store, signal_id id, char ret_path[static CATALOGUE_PATH_MAX]);
 

@@ -44,6 +44,7 @@ struct store {
 	struct timers timers;
 	struct open_request *requests;
 	struct store_listener *listeners;
+	struct store_auditor *auditor; /* NULL: nobody is told */
 	struct timer unforce;
 	struct timer awaited; /* claims of a killed daemon's clients that did not come back */
 	struct store_stats stats;

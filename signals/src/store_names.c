@@ -134,6 +134,11 @@ uint32_t store_node_index(const struct store *store, signal_id id)
 	return id < store->slot_count ? store->slots[id].node : NODE_NONE;
 }
 
+uint32_t store_id_count(const struct store *store)
+{
+	return store->slot_count;
+}
+
 const struct node *store_node(const struct store *store, signal_id id)
 {
 	uint32_t node = store_node_index(store, id);

@@ -211,9 +211,11 @@ int store_request_deliver(struct store *store, const struct subject *subject, si
 	if (r < 0) {
 		open->requester = NULL;
 		end_request(open, r, "the provider's queue is full");
+		store_audit(store, AUDIT_ACTUATE, subject, id, text, r);
 		return err_set(err, r, "signal.queue-full", "the provider's queue is full");
 	}
 	store->stats.requests++;
+	store_audit(store, AUDIT_ACTUATE, subject, id, text, 0);
 	*ret_request = request.id;
 	return 0;
 }
@@ -235,12 +237,13 @@ int store_request(struct store *store, const struct subject *subject, signal_id 
 	if (v < 0)
 		return v;
 	if (r < 0) {
+		store_audit(store, AUDIT_ACTUATE, subject, id, canonical.data, r);
 		if (err)
 			*err = no_provider;
 		return r;
 	}
-	return store_request_deliver(store, subject, id, canonical.data ? canonical.data : "", canonical.size, requester,
-				     ret_request, err);
+	const char *value = canonical.data ? canonical.data : "";
+	return store_request_deliver(store, subject, id, value, canonical.size, requester, ret_request, err);
 }
 
 /* What a killed daemon left: claims whose clients come back or do not, and the last open request of each signal. */
@@ -343,6 +346,7 @@ int store_force(struct store *store, const struct subject *subject, signal_id id
 	table_actor_set(force->actor, subject->name);
 	table_commit(&force->active, (uint8_t)1);
 	arm_unforce(store);
+	store_audit(store, AUDIT_FORCE, subject, id, canonical.data, 0);
 	struct reading reading;
 	store_get(store, id, &reading);
 	for (struct watcher *watcher = store->slots[id].watchers, *next = NULL; watcher; watcher = next) {
@@ -363,5 +367,6 @@ int store_unforce(struct store *store, const struct subject *subject, signal_id 
 		return err_set(err, -ENODATA, "signal.not-forced", "it is not forced");
 	end_force(store, id);
 	arm_unforce(store);
+	store_audit(store, AUDIT_UNFORCE, subject, id, NULL, 0);
 	return 0;
 }

@@ -91,6 +91,18 @@ void store_unlisten(struct store *store, struct store_listener *listener)
 		*link = listener->next;
 }
 
+void store_set_auditor(struct store *store, struct store_auditor *auditor)
+{
+	store->auditor = auditor;
+}
+
+void store_audit(const struct store *store, enum audit_action action, const struct subject *subject, signal_id id,
+		 const char *text, int result)
+{
+	if (store->auditor)
+		store->auditor->acted(store->auditor, action, subject, id, text, result);
+}
+
 const struct store_stats *store_stats(const struct store *store)
 {
 	return &store->stats;
@@ -277,6 +289,7 @@ int store_check_right(struct store *store, const struct subject *subject, signal
 	if (r == 0)
 		return 0;
 	store->stats.refused++;
+	store_audit(store, AUDIT_DENY, subject, id, NULL, r);
 	char path[CATALOGUE_PATH_MAX];
 	store_path(store, id, path);
 	return err_set(err, r, r == -ENOENT ? "signal.unknown" : "signal.denied", "%.200s: %s", path,

@@ -460,7 +460,7 @@ START_TEST(rights_follow_mode_acl_and_view)
 	ck_assert_int_eq(store_publish(world.store, &other, NULL, speed, "1", 1, 0, NULL), -EACCES);
 	uint8_t rights[64] = {0};
 	rights[speed] = RIGHT_READ;
-	struct view view = {rights, sizeof rights};
+	struct view view = {.rights = rights, .count = sizeof rights};
 	struct subject inside = {.view = &view, .uid = 1000};
 	ck_assert_int_eq(store_may(world.store, &inside, speed, RIGHT_READ), 0);
 	ck_assert_int_eq(store_may(world.store, &inside, speed, RIGHT_PUBLISH), -EACCES);

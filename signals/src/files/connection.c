@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -195,6 +196,7 @@ static operation *const OPERATIONS[] = {
 	[FUSE_READDIR] = op_readdir,
 	[FUSE_RELEASEDIR] = op_nothing,
 	[FUSE_FSYNCDIR] = op_nothing,
+	[FUSE_ACCESS] = op_access,
 	[FUSE_CREATE] = op_refused,
 	[FUSE_INTERRUPT] = op_interrupt,
 	[FUSE_IOCTL] = op_no_ioctl,
@@ -267,8 +269,8 @@ static void forget_earlier_mount(struct connection *connection)
 		table_commit(&journal->valid, UINT64_C(0));
 }
 
-int files_connect(struct files *files, int fd, unsigned number, const struct view *view, bool resume,
-		  struct connection **ret_connection, struct err *err)
+int files_connect(struct files *files, int fd, unsigned number, const struct view *view, const char *name,
+		  bool resume, struct connection **ret_connection, struct err *err)
 {
 	if (number >= CONNECTIONS_MAX || files->connections[number]) {
 		(void)close(fd);
@@ -281,6 +283,7 @@ int files_connect(struct files *files, int fd, unsigned number, const struct vie
 	}
 	*connection = (struct connection){.files = files, .number = number, .view = view, .channel.fd = fd};
 	list_init(&connection->parked);
+	(void)snprintf(connection->name, sizeof connection->name, "%s", name ? name : "");
 	files->connections[number] = connection;
 	int r = fuse_channel_init(&connection->channel, fd);
 	if (r == 0 && resume)

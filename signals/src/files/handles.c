@@ -45,7 +45,10 @@ struct subject file_subject(const struct file *file)
 		subject.groups = file->groups;
 		subject.group_count = file->group_count;
 	}
-	(void)snprintf(subject.name, sizeof subject.name, "uid:%u", handle->uid);
+	if (subject.view)
+		(void)snprintf(subject.name, sizeof subject.name, "%s", file->connection->name);
+	else
+		(void)snprintf(subject.name, sizeof subject.name, "uid:%u", handle->uid);
 	return subject;
 }
 
@@ -76,6 +79,13 @@ static int check_view(const struct connection *connection, const struct node_ref
 	bool bad = (is_reading(flags) && ref->kind != FILE_PROVIDE && !(rights & RIGHT_READ)) ||
 		   (is_writing(flags) && !(rights & to_write));
 	return bad ? -EACCES : 0;
+}
+
+static void audit_denial(const struct connection *connection, const struct fuse_request *request, signal_id signal)
+{
+	struct subject subject = {.view = connection->view, .uid = request->uid, .gid = request->gid};
+	(void)snprintf(subject.name, sizeof subject.name, "%s", connection->name);
+	store_audit(connection->files->store, AUDIT_DENY, &subject, signal, NULL, -EACCES);
 }
 
 static int check_open(const struct connection *connection, const struct node_ref *ref, uint32_t flags)
@@ -266,6 +276,8 @@ void op_open(struct connection *connection, const struct fuse_request *request)
 		r = check_open(connection, &ref, request->in.open.flags);
 	if (r == 0)
 		r = open_file(connection, request, &ref, &handle);
+	if (r == -EACCES && connection->view)
+		audit_denial(connection, request, ref.signal);
 	if (r < 0) {
 		answer(connection, request, r, NULL, 0);
 		return;

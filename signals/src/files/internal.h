@@ -60,6 +60,7 @@ struct connection {
 	struct fuse_channel channel;
 	unsigned number;
 	const struct view *view;
+	char name[SUBJECT_NAME_MAX]; /* of the view */
 	struct list parked;
 	unsigned names;
 	unsigned handles;
@@ -109,6 +110,7 @@ void files_fill_attr(const struct connection *connection, uint64_t node, const s
 uint64_t files_attr_seconds(const struct node_ref *ref);
 
 void op_lookup(struct connection *connection, const struct fuse_request *request);
+void op_access(struct connection *connection, const struct fuse_request *request);
 void op_getattr(struct connection *connection, const struct fuse_request *request);
 void op_setattr(struct connection *connection, const struct fuse_request *request);
 void op_readdir(struct connection *connection, const struct fuse_request *request);

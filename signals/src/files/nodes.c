@@ -186,6 +186,20 @@ void op_getattr(struct connection *connection, const struct fuse_request *reques
 	answer_attr(connection, request);
 }
 
+/* access(2) in a view, where the kernel does not check by itself: everyone there has the same rights. */
+void op_access(struct connection *connection, const struct fuse_request *request)
+{
+	struct node_ref ref;
+	struct fuse_attr attr;
+	int r = files_resolve(connection, request->node, &ref);
+	if (r == 0) {
+		files_fill_attr(connection, request->node, &ref, &attr);
+		if (connection->view && (request->in.access.mask & 7 & ~attr.mode))
+			r = -EACCES;
+	}
+	answer(connection, request, r, NULL, 0);
+}
+
 /* Size and times: accepted, no effect (truncate, touch). Owner and mode are the policy's. */
 void op_setattr(struct connection *connection, const struct fuse_request *request)
 {

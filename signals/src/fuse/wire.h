@@ -39,6 +39,7 @@ struct fuse_request {
 		struct fuse_batch_forget_in batch_forget;
 		struct fuse_getxattr_in getxattr;
 		struct fuse_ioctl_in ioctl;
+		struct fuse_access_in access;
 	} in;
 	const char *name;  /* of LOOKUP, CREATE, GETXATTR ...; terminated */
 	const char *data;  /* of WRITE; the entries of BATCH_FORGET */
