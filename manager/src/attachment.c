@@ -5,7 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/base/scoped.h"
-#include "manager/src/container.h"
+#include "manager/src/container_life.h"
 #include "manager/src/monitor_link.h"
 
 #define PATIENCE_MS 10000
@@ -41,7 +41,8 @@ static int attach(struct container *container, const struct attachment_wish *wis
 	};
 	struct monitor_message request = {.op = MONITOR_ATTACH, .attach = &want};
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	int r = monitor_link_call(container->monitor, &request, NULL, &received, err);
+	int r = container->running ? container_ask(container, &request, NULL, &received, err)
+				   : monitor_link_call(container->monitor, &request, NULL, &received, err);
 	if (r < 0)
 		return r;
 	*ret_streams = (struct attachment_streams){
@@ -108,13 +109,14 @@ void attachments_connect(struct container *container)
 	}
 }
 
-void attachments_fail(struct container *container)
+void attachments_fail(struct container *container, const struct err *cause, int code)
 {
 	while (container->attachments) {
 		struct attachment *attachment = container->attachments;
 		container->attachments = attachment->next;
-		attachment->result = err_set(attachment->err, -EBUSY, "container.start-failed",
-					     "container %s could not be started", container->id);
+		if (attachment->err)
+			*attachment->err = *cause;
+		attachment->result = code;
 		fiber_wake(attachment->fiber, 0);
 	}
 }

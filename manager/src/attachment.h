@@ -29,6 +29,7 @@ int attachment_open(struct container *container, const struct attachment_wish *w
 
 void attachment_streams_done(struct attachment_streams *streams);
 
-/* For the start: connects those that wait, between the runtime's create and start; fails them where it came to nothing. */
+/* For the start: connects those that wait, between the runtime's create and start; fails them where it came to nothing, for
+ * the same cause. */
 void attachments_connect(struct container *container);
-void attachments_fail(struct container *container);
+void attachments_fail(struct container *container, const struct err *cause, int code);

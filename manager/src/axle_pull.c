@@ -30,6 +30,7 @@ struct listening {
 	} done[NAMES_MAX]; /* images of the job, in the call's arena */
 	size_t done_count;
 	const char *digest;
+	char reference[IMAGE_REFERENCE_MAX]; /* complete; "" for a load */
 };
 
 static const Axle__LayerState STATES[] = {
@@ -53,7 +54,7 @@ static void on_resolved(struct listening *listening, const struct image_progress
 	Axle__PullResponse response = AXLE__PULL_RESPONSE__INIT;
 	Axle__PullResolved resolved = AXLE__PULL_RESOLVED__INIT;
 	listening->digest = arena_strdup(listening->rpc->arena, progress->digest ? progress->digest : "");
-	resolved.reference = progress->name ? progress->name : "";
+	resolved.reference = str_empty(progress->name) ? listening->reference : progress->name;
 	resolved.digest = progress->digest ? progress->digest : "";
 	resolved.layers = (uint32_t)progress->layers;
 	resolved.total_bytes = progress->total;
@@ -202,6 +203,11 @@ static int run_pull(struct stream *stream, struct err *err)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	struct pull_request pull = {.reference = request->image, .plain_http = request->plain_http, .load_fd = -1};
+	struct image_reference reference = {0};
+	r = image_reference_parse(request->image, &reference, err);
+	if (r < 0)
+		return r;
+	image_reference_format(&reference, listening.reference);
 	const struct image *image = NULL;
 	struct pull_listener listener = {.on_progress = on_progress, .data = &listening};
 	r = parse_platform(rpc, request->platform, &pull.platform, err);

@@ -15,10 +15,10 @@
 #include "manager/src/axle.h"
 #include "manager/src/container_life.h"
 #include "manager/src/exec.h"
-#include "manager/src/monitor_link.h"
 #include "manager/src/signals.h"
 #include "manager/src/spec.h"
 #include "manager/src/stream.h"
+#include "runtime/include/axle/monitor.h"
 
 #define READ_STEP 32768
 #define MESSAGE_ARENA_MAX (32 << 20)
@@ -132,12 +132,12 @@ static void resize(struct session *session, uint32_t rows, uint32_t columns)
 			(void)ioctl(session->pty, TIOCSWINSZ, &size);
 		return;
 	}
-	if (!session->container->monitor || !session->container->config->tty)
+	if (!session->container->config->tty)
 		return;
 	const struct monitor_resize size = {rows, columns};
 	struct monitor_message request = {.op = MONITOR_RESIZE, .resize = &size};
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	(void)monitor_link_call(session->container->monitor, &request, NULL, &received, NULL);
+	(void)container_ask(session->container, &request, NULL, &received, NULL); /* it may just have ended */
 }
 
 static void send_signal(struct session *session, const char *name)

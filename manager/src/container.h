@@ -49,6 +49,7 @@ struct container {
 	bool gone; /* removed: no longer in the node's table */
 
 	struct monitor_link *monitor; /* NULL: none */
+	bool monitor_ready;	      /* it answers; false while another one adopts the container */
 	pid_t monitor_pid;
 	pid_t pid;     /* of its init; 0: none */
 	int pidfd;     /* -1: none */

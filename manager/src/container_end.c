@@ -68,6 +68,7 @@ static void end_monitor(struct container *container)
 {
 	monitor_link_close(container->monitor); /* it ends by itself when its container has and nobody is connected */
 	container->monitor = NULL;
+	container->monitor_ready = false;
 	container->monitor_pid = 0;
 	exec_lost(container);
 }

@@ -7,6 +7,7 @@ struct err;
 struct monitor_client;
 struct monitor_config;
 struct monitor_exit;
+struct monitor_message;
 struct monitor_received;
 
 /* Makes a container in @pod: record, root file system, user, and the whole configuration is checked. A half-made one with
@@ -48,6 +49,11 @@ void container_resume(struct container *container);
 /* Tells from the words of a runtime whether the command itself cannot be run, which callers want to know
  * ("runtime.executable-not-found", "runtime.executable-denied"). Returns the code, changed where it is so. */
 int container_classify(struct err *err, int code);
+
+/* Asks the monitor of a running container (monitor_link_call()), after waiting for one that is just adopting it.
+ * Errors: -EBUSY (container.state: it does not run), those of monitor_link_call(). */
+int container_ask(struct container *container, const struct monitor_message *request, const int *fds,
+		  struct monitor_received *ret_received, struct err *err);
 
 /* Watches the connection to its monitor; takes it. */
 int container_watch(struct container *container, struct monitor_client *client, struct err *err);

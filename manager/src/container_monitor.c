@@ -84,12 +84,27 @@ static void run_resume(void *data)
 static void on_gone(void *data)
 {
 	struct container *container = data;
+	container->monitor_ready = false;
 	if (!container->running || container->node->stopping)
 		return; /* its start sees it by itself */
 	log_warning(&container->node->log, "monitor.gone", "container %s: its monitor has gone; a new one adopts it",
 		    container->id);
 	if (fiber_start(container->node->fibers, run_resume, container_ref(container), NULL) < 0)
 		container_unref(container);
+}
+
+int container_ask(struct container *container, const struct monitor_message *request, const int *fds,
+		  struct monitor_received *ret_received, struct err *err)
+{
+	int r = 0;
+	while (r == 0 && container->running && !container->monitor_ready)
+		r = fiber_signal_wait(container->node->fibers, &container->changed);
+	if (r < 0)
+		return err_set(err, r, "monitor.away", "container %s: its monitor did not come back in time", container->id);
+	if (!container->running || !container->monitor)
+		return err_set(err, -EBUSY, "container.state", "container %s is %s: expected one that runs", container->id,
+			       container_phase_name(container->phase));
+	return monitor_link_call(container->monitor, request, fds, ret_received, err);
 }
 
 int container_watch(struct container *container, struct monitor_client *client, struct err *err)
@@ -215,9 +230,13 @@ static int read_exit(const struct container *container, struct resume *resume)
 
 static int find_again(struct container *container, struct resume *resume, struct err *err)
 {
-	if (read_exit(container, resume) == 0)
+	int r = read_exit(container, resume);
+	if (r == 0)
 		return 0;
-	int r = reconnect(container, resume, err);
+	if (faccessat(container->node->places.containers_fd, container->id, F_OK, 0) < 0)
+		return err_set(err, -ENOENT, "monitor.lost", "its folder below %s is gone, and with it all that was known",
+			       container->node->places.containers);
+	r = reconnect(container, resume, err);
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE)
 		r = read_exit(container, resume) == 0 ? 0 : adopt(container, resume, err);
 	return r;
@@ -249,6 +268,7 @@ static void resume_locked(struct container *container, struct resume *resume)
 	}
 	if (resume->outcome == RESUMED_RUNNING) {
 		container->running = true;
+		container->monitor_ready = true;
 		fiber_signal_all(&container->changed);
 		log_info(&node->log, "container.resumed", "container %s, process %d", container->id, (int)container->pid);
 	}

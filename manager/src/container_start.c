@@ -268,6 +268,7 @@ static int start_locked(struct container *container, struct err *err)
 		return r;
 	}
 	container->running = true;
+	container->monitor_ready = true;
 	fiber_signal_all(&container->changed);
 	container_event(container, "started");
 	log_info(&container->node->log, "container.started", "container %s, process %d", container->id,
@@ -275,8 +276,10 @@ static int start_locked(struct container *container, struct err *err)
 	return 0;
 }
 
-int container_start(struct container *container, struct err *err)
+int container_start(struct container *container, struct err *ret_err)
 {
+	struct err local = {0};
+	struct err *err = &local; /* those who wait to attach are told as well */
 	struct fibers *fibers = container->node->fibers;
 	struct pod *pod = container->pod;
 	int r = fiber_lock(fibers, &pod->lock);
@@ -291,6 +294,8 @@ int container_start(struct container *container, struct err *err)
 	}
 	fiber_unlock(fibers, &pod->lock);
 	if (r < 0)
-		attachments_fail(container);
+		attachments_fail(container, err, r);
+	if (r < 0 && ret_err)
+		*ret_err = local;
 	return r;
 }

@@ -7,8 +7,8 @@
 #include "core/base/str.h"
 #include "manager/src/container_life.h"
 #include "manager/src/cri.h"
-#include "manager/src/monitor_link.h"
 #include "manager/src/signals.h"
+#include "runtime/include/axle/monitor.h"
 
 int cri_create_container(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
 {
@@ -66,12 +66,8 @@ int cri_reopen_container_log(struct rpc *rpc, const void *request_, void *ret_re
 	int r = container_find(rpc->node, rpc->owner, request->container_id, &container, err);
 	if (r < 0)
 		return r;
-	if (!container->running || !container->monitor)
-		return err_set(err, -EBUSY, "container.state", "container %s is %s: expected one that runs", container->id,
-			       container_phase_name(container->phase));
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	return monitor_link_call(container->monitor, &(struct monitor_message){.op = MONITOR_REOPEN_LOG}, NULL, &received,
-				 err);
+	return container_ask(container, &(struct monitor_message){.op = MONITOR_REOPEN_LOG}, NULL, &received, err);
 }
 
 /* --- status --- */

@@ -15,7 +15,7 @@
 #include "manager/src/container.h"
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
-#include "manager/src/monitor_link.h"
+#include "runtime/include/axle/monitor.h"
 
 #define PROCESS_BYTES_MAX (1 << 20)
 #define DRAIN_MS 2000 /* what stays in a pipe that a descendant holds open is waited for no longer */
@@ -74,12 +74,12 @@ int exec_wait(struct exec_session *session)
 int exec_signal(struct exec_session *session, int signal, struct err *err)
 {
 	struct container *container = session->container;
-	if (!container->monitor || session->has_ended)
+	if (session->has_ended)
 		return err_set(err, -EBUSY, "exec.state", "the process has ended");
 	const struct monitor_signal wish = {.signal = signal, .session = session->name};
 	struct monitor_message request = {.op = MONITOR_SIGNAL, .signal = &wish};
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	return monitor_link_call(container->monitor, &request, NULL, &received, err);
+	return container_ask(container, &request, NULL, &received, err);
 }
 
 /* The process object as a file that leaves nothing behind. */
@@ -124,7 +124,7 @@ static int ask_exec(struct exec_session *session, const struct exec_options *opt
 	};
 	struct monitor_message request = {.op = MONITOR_EXEC, .exec = &wish, .descriptors = names};
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	int r = monitor_link_call(session->container->monitor, &request, fds, &received, err);
+	int r = container_ask(session->container, &request, fds, &received, err);
 	if (r < 0)
 		return container_classify(err, r);
 	session->pid = received.message.exec_session->pid;
@@ -139,7 +139,7 @@ int exec_start(struct container *container, const struct exec_options *options, 
 	char id[ID_TEXT_MAX];
 	id_make(id);
 	(void)snprintf(session->name, sizeof session->name, "%.32s", id);
-	if (!container->running || !container->monitor)
+	if (!container->running)
 		return err_set(err, -EBUSY, "container.state", "container %s is %s: expected one that runs", container->id,
 			       container_phase_name(container->phase));
 	scoped_fd int process_fd = -1;

@@ -228,6 +228,8 @@ int pull_image(struct node *node, const struct pull_request *request, struct pul
 	if (r < 0)
 		return r;
 	r = wait_for(pull, listener, err);
+	if (r < 0 && request->reference && err && !strstr(err->message, request->reference))
+		(void)err_add(err, r, "%s", request->reference);
 	if (r == 0)
 		r = image_store_resolve(node->images, pull->image_id, ret_image, err);
 	if (pull->done && !pull->waiting)

@@ -65,6 +65,8 @@ static int for_each_record(struct node *node, int dir_fd, int (*load)(struct nod
 		return err_sys(err, -errno, "record.list", "list the records");
 	for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
 		struct err local = {0};
+		if (str_ends_with(entry->d_name, ".json.new"))
+			(void)unlinkat(dir_fd, entry->d_name, 0); /* a write that was cut off: the record itself is whole */
 		if (entry->d_name[0] == '.' || !str_ends_with(entry->d_name, ".json"))
 			continue;
 		int r = load(node, entry->d_name, &local);

@@ -86,7 +86,8 @@ int spec_build(const struct spec_input *input, struct arena *arena, struct oci_s
 	if (!process || !root || !linux_)
 		return -ENOMEM;
 	*root = (struct oci_root){.path = input->rootfs, .readonly = spec_security(input)->readonly_rootfs};
-	struct oci_spec spec = {.oci_version = OCI_RUNTIME_VERSION, .process = process, .root = root, .linux_ = linux_};
+	/* what is used of 1.2 is optional there, and older runtimes refuse a version they do not know (crun 1.8) */
+	struct oci_spec spec = {.oci_version = "1.0.2", .process = process, .root = root, .linux_ = linux_};
 	int r = spec_make_process(&builder, process);
 	if (r == 0)
 		r = spec_make_mounts(&builder, &spec, &linux_->rootfs_propagation);

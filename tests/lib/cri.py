@@ -31,7 +31,8 @@ class Client:
     """Calls by name, of all services that the modules define."""
 
     def __init__(self, socket, modules):
-        self.channel = grpc.insecure_channel("unix://" + socket)
+        # a connection of its own: a shared one may be that to a server which has died since
+        self.channel = grpc.insecure_channel("unix://" + socket, options=[("grpc.use_local_subchannel_pool", 1)])
         self.methods = {}
         for module in modules:
             for service in module.DESCRIPTOR.services_by_name.values():
@@ -48,8 +49,8 @@ class Client:
         call = self.channel.unary_unary(path, request_serializer=request_type.SerializeToString,
                                         response_deserializer=answer_type.FromString)
 
-        def invoke(timeout=CALL_SECONDS, **fields):
-            answer = call(json_format.ParseDict(fields, request_type()), timeout=timeout)
+        def invoke(call_seconds=CALL_SECONDS, **fields):  # `timeout` is a field of some requests
+            answer = call(json_format.ParseDict(fields, request_type()), timeout=call_seconds)
             return json_format.MessageToDict(answer, preserving_proto_field_name=True)
         return invoke
 
