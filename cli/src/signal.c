@@ -33,7 +33,8 @@ int signal_connect(const struct signal_options *options, struct axle_signal **re
 	r = axle_signal_request(signals, "ping", NULL, NULL, NULL, 0);
 	axle_signal_set_timeout(signals, 5000);
 	if (r < 0) {
-		(void)err_set(err, r, "signal.connect", "%s: is axsignald running, and --socket right?", axle_signal_error(signals));
+		(void)err_set(err, r, "signal.connect", "%s: is axsignald running, and --socket right?",
+			axle_signal_error(signals));
 		axle_signal_close(signals);
 		return r;
 	}

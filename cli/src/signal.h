@@ -31,7 +31,8 @@ int signal_connect(const struct signal_options *options, struct axle_signal **re
 /* The error of a call that returned @r, with what it was about. */
 int signal_failed(const struct axle_signal *signals, int r, const char *what, struct err *err);
 
-/* One request with its lines. @ret_lines: a strv of the `item` lines, may be NULL; @ret_text: what stands behind `ok`, may be NULL. */
+/* One request with its lines. @ret_lines: a strv of the `item` lines, may be NULL; @ret_text: what stands behind
+ * `ok`, may be NULL. */
 int signal_ask(struct axle_signal *signals, char ***ret_lines, struct buf *ret_text, struct err *err, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 

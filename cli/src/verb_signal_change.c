@@ -32,12 +32,14 @@ static int set(struct cli *cli, char **words, const void *values, struct err *er
 	if (r < 0)
 		return r;
 	r = options->no_wait ? axle_signal_set(signals, words[0], words[1])
-			     : axle_signal_actuate(signals, words[0], words[1], (int)(timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms));
+			     : axle_signal_actuate(signals, words[0], words[1],
+				(int)(timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms));
 	return r < 0 ? signal_failed(signals, r, words[0], err) : 0;
 }
 
 const struct verb verb_signal_set = {
-	.name = "set", .arguments = "PATH VALUE", .summary = "publish a value, or request an actuator's target", .options = SET_OPTIONS,
+	.name = "set", .arguments = "PATH VALUE", .summary = "publish a value, or request an actuator's target",
+		.options = SET_OPTIONS,
 	.values_size = sizeof(struct set_options), .least = 2, .most = 2, .run = set,
 };
 

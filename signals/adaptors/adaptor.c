@@ -64,7 +64,8 @@ int adaptor_start(struct adaptor *adaptor, const char *name, struct err *err)
 		return err_sys(err, -errno, "adaptor.signals", "signalfd");
 	int r = axle_signal_open(adaptor->socket, name, &adaptor->signals);
 	if (r < 0)
-		return err_sys(err, r, "adaptor.connect", "connect to %s", adaptor->socket ? adaptor->socket : "the signal service");
+		return err_sys(err, r, "adaptor.connect", "connect to %s", adaptor->socket ? adaptor->socket : "the "
+			"signal service");
 	return 0;
 }
 

@@ -71,7 +71,7 @@ class Claim:
         self.last = None
 
     def publish(self, value, time_ns=None):
-        """Publishes a value (a text, number or bool; None: unavailable). Sent at once when 100 have come together, else by flush()."""
+        """Publishes a value (a text, number or bool; None: unavailable). Sent when 100 have come together, else by flush()."""
         self.last = (as_text(value), time_ns)
         self.signals._publish(self)
 
@@ -217,7 +217,7 @@ class Signals:
             self.dispatch(None if end is None else max(0.0, end - time.monotonic()))
 
     def dispatch(self, timeout=0.0):
-        """Sends and receives what there is, waiting for up to so many seconds (None: until something came). Returns callbacks made."""
+        """Sends and receives what there is, waiting for so many seconds at most (None: for ever). Returns callbacks made."""
         self.calls = 0
         if self.socket is None and not self._connect(False):
             time.sleep(0.1 if timeout is None else min(timeout, 0.1))

@@ -21,8 +21,10 @@ static const struct {
 	uint8_t length;
 	const char *data;
 } READ[] = {
-	{"(1436509052.249713) vcan0 044#2A366C2BBA", 1436509052249713000, "vcan0", 0x44, false, false, false, 5, "\x2a\x36\x6c\x2b\xba"},
-	{"(0.000001) can0 18FEF1FE#DEADBEEF00000001 R", 1000, "can0", 0x18fef1fe, true, false, false, 8, "\xde\xad\xbe\xef\0\0\0\1"},
+	{"(1436509052.249713) vcan0 044#2A366C2BBA", 1436509052249713000, "vcan0", 0x44, false, false, false, 5,
+		"\x2a\x36\x6c\x2b\xba"},
+	{"(0.000001) can0 18FEF1FE#DEADBEEF00000001 R", 1000, "can0", 0x18fef1fe, true, false, false, 8,
+		"\xde\xad\xbe\xef\0\0\0\1"},
 	{"123#", -1, "", 0x123, false, false, false, 0, ""},
 	{"123#R", -1, "", 0x123, false, false, true, 0, ""},
 	{"123#11.22.33", -1, "", 0x123, false, false, false, 3, "\x11\x22\x33"},

@@ -70,8 +70,10 @@ static const struct {
 	{"string", "\"signal\":\"Gear\"", 4, false, 0, "GEAR_D"},
 	{"int8", "\"signal\":\"Gear\"", 4, false, 0, "4"},
 	{"string", "\"signal\":\"Gear\"", 7, false, 1, NULL},
-	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1},{\"from\":2,\"to\":-1}]}", 4, false, 0, "1"},
-	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1},{\"from\":2,\"to\":-1}]}", 2, false, 0, "-1"},
+	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1},{\"from\":2,"
+		"\"to\":-1}]}", 4, false, 0, "1"},
+	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1},{\"from\":2,"
+		"\"to\":-1}]}", 2, false, 0, "-1"},
 	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1}]}", 1, false, 2, NULL},
 	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"GEAR_D\",\"to\":1}]}", 7, false, 1, NULL},
 	{"int8", "\"signal\":\"Gear\",\"transform\":{\"mapping\":[{\"from\":\"SNA\",\"to\":0}]}", 7, false, 0, "0"},
@@ -135,8 +137,10 @@ static const struct {
 	{"\"signal\":\"WishedMode\"", "ECO", 0, 1},
 	{"\"signal\":\"WishedMode\"", "true", 0, 1},
 	{"\"signal\":\"WishedMode\"", "4", -ERANGE, 0},
-	{"\"signal\":\"WishedMode\",\"transform\":{\"mapping\":[{\"from\":\"SPORT\",\"to\":\"FAST\"},{\"from\":5,\"to\":1}]}", "SPORT", 0, 2},
-	{"\"signal\":\"WishedMode\",\"transform\":{\"mapping\":[{\"from\":\"SPORT\",\"to\":\"FAST\"},{\"from\":5,\"to\":1}]}", "5", 0, 1},
+	{"\"signal\":\"WishedMode\",\"transform\":{\"mapping\":[{\"from\":\"SPORT\",\"to\":\"FAST\"},{\"from\":5,"
+		"\"to\":1}]}", "SPORT", 0, 2},
+	{"\"signal\":\"WishedMode\",\"transform\":{\"mapping\":[{\"from\":\"SPORT\",\"to\":\"FAST\"},{\"from\":5,"
+		"\"to\":1}]}", "5", 0, 1},
 	{"\"signal\":\"WishedMode\",\"transform\":{\"mapping\":[{\"from\":\"SPORT\",\"to\":\"FAST\"}]}", "ECO", -EINVAL, 0},
 };
 
@@ -165,7 +169,8 @@ static const struct {
 	{"{\"X\":{\"dbc2vss\":{\"signal\":\"Speed\",\"transform\":{\"math\":\"x+\"}}}}", "expected x, a number"},
 	{"{\"X\":{\"dbc2vss\":{\"signal\":\"Speed\",\"transform\":{\"mapping\":[{\"from\":1}]}}}}", "\"from\" and \"to\""},
 	{"{\"X\":{\"dbc2vss\":{\"signal\":\"Speed\",\"interval_ms\":\"1\"}}}", "interval_ms: expected a whole number"},
-	{"{\"X\":{\"dbc2vss\":{\"signal\":\"Speed\",\"multiplexer\":[{\"signal\":\"WishedMode\",\"value\":1}]}}}", "of the same message"},
+	{"{\"X\":{\"dbc2vss\":{\"signal\":\"Speed\",\"multiplexer\":[{\"signal\":\"WishedMode\",\"value\":1}]}}}",
+		"of the same message"},
 	{"{\"X\":{\"type\":\"sensor\",\"vss2dbc\":{\"signal\":\"WishedTilt\"}}}", "expected an actuator"},
 	{"{\"V\":{\"children\":{\"X\":{\"dbc\":7}}}}", "map.json: V.X: dbc: expected an object"},
 };

@@ -78,7 +78,8 @@ END_TEST
 START_TEST(what_is_stuck_keeps_its_value)
 {
 	scoped(simulation_free) struct simulation *simulation =
-		load("[[signal]]\npath = \"A\"\nkind = \"ramp\"\nfrom = 0\nto = 100\nperiod = 100\nstuck = {every = 20, for = 10}\n");
+		load("[[signal]]\npath = \"A\"\nkind = \"ramp\"\nfrom = 0\nto = 100\nperiod = 100\nstuck = {every = "
+			"20, for = 10}\n");
 	char value[SIMULATION_TEXT_MAX];
 	static const struct {
 		double seconds;

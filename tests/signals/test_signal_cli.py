@@ -140,8 +140,8 @@ def test_catalogue_install_checks_first(axle, folder, demo):
     assert (folder / "signals/demo.json").read_bytes() == pathlib.Path(demo).read_bytes()
     assert f"axsignald --catalogue {folder}/signals/demo.json" in done.stdout
     (folder / "bad.json").write_text('{"Vehicle": {"type": "branch", "children": {"A": {"type": "sensor"}}}}')
-    done = subprocess.run([demo.parents[3] / "bin/axle", "signal", "catalogue", "install", folder / "bad.json", "--to", folder / "signals"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run([demo.parents[3] / "bin/axle", "signal", "catalogue", "install", folder / "bad.json", "--to",
+                           folder / "signals"], capture_output=True, text=True, check=False)
     assert done.returncode == 125 and "bad.json" in done.stderr and "datatype" in done.stderr
     assert not (folder / "signals/bad.json").exists()
 

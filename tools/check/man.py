@@ -9,7 +9,7 @@ import tree
 OPTION = re.compile(r"(?<![\w-])--([a-z0-9][a-z0-9-]+)")
 COMMANDS = re.compile(r"^[A-Z]?[\w -]*commands:?$", re.IGNORECASE)
 COMMAND = re.compile(r"^\s+([a-z][a-z0-9-]*)(?:\s|$)")
-DEPTH_MAX = 2
+DEPTH_MAX = 3
 
 
 def program_path(stage, name):

@@ -590,7 +590,8 @@ static int settle_multiplexors(struct parser *parser, struct dbc_message *messag
 		if (signal->range_count > 0 && signal->multiplexor < 0)
 			signal->multiplexor = only;
 		if (signal->range_count > 0 && signal->multiplexor < 0)
-			return err_set(parser->err, -EINVAL, "dbc.malformed", "%s: %s: %s: expected a multiplexor (M) in its message",
+			return err_set(parser->err, -EINVAL, "dbc.malformed", "%s: %s: %s: expected a multiplexor "
+				"(M) in its message",
 				       parser->source, message->name, signal->name);
 	}
 	for (size_t i = 0; i < message->count; i++) {

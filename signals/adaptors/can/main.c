@@ -40,7 +40,8 @@ static const struct opt OPTIONS[] = {
 	{0},
 };
 
-static const struct adaptor_usage USAGE = {"axsignal-can", "--dbc FILE --mapping FILE (--can INTERFACE | --candump FILE) [OPTION]...",
+static const struct adaptor_usage USAGE = {"axsignal-can", "--dbc FILE --mapping FILE (--can INTERFACE | --candump "
+	"FILE) [OPTION]...",
 					   "Provides vehicle signals from CAN frames, and sends frames for actuations.", OPTIONS};
 
 struct can {

@@ -142,7 +142,8 @@ static int find_signal(struct reader *reader, const char *name, struct mapping_r
 	size_t found = 0;
 	for (size_t i = 0; i < reader->dbc->count; i++) {
 		const struct dbc_message *message = &reader->dbc->messages[i];
-		if (dot && (strlen(message->name) != (size_t)(dot - name) || strncmp(message->name, name, (size_t)(dot - name)) != 0))
+		if (dot && (strlen(message->name) != (size_t)(dot - name) || strncmp(message->name, name,
+			(size_t)(dot - name)) != 0))
 			continue;
 		const struct dbc_signal *signal = dbc_find_signal(message, signal_name);
 		if (!signal)
@@ -155,7 +156,8 @@ static int find_signal(struct reader *reader, const char *name, struct mapping_r
 		return err_set(reader->err, -EINVAL, "mapping.signal", "%s: %s: %s.signal: %s: expected a signal of the DBC file",
 			       reader->source, reader->path, reader->key, name);
 	if (found > 1)
-		return err_set(reader->err, -EINVAL, "mapping.signal", "%s: %s: %s.signal: %s: expected MESSAGE.%s, as several have it",
+		return err_set(reader->err, -EINVAL, "mapping.signal", "%s: %s: %s.signal: %s: expected MESSAGE.%s, "
+			"as several have it",
 			       reader->source, reader->path, reader->key, name, signal_name);
 	return 0;
 }

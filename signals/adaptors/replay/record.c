@@ -66,7 +66,8 @@ static void take_update(void *user, const struct axle_signal_update *update)
 static int subscribe(struct record *record, char **patterns, struct axle_signal_sub **subs, struct err *err)
 {
 	for (size_t i = 0; patterns[i]; i++) {
-		int r = axle_signal_subscribe(record->adaptor.signals, patterns[i], AXLE_SIGNAL_TIME, take_update, record, &subs[i]);
+		int r = axle_signal_subscribe(record->adaptor.signals, patterns[i], AXLE_SIGNAL_TIME, take_update,
+			record, &subs[i]);
 		if (r < 0)
 			return err_set(err, r, "record.pattern", "%s: %s", patterns[i], axle_signal_error(record->adaptor.signals));
 	}

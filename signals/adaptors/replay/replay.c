@@ -136,7 +136,8 @@ static int claim_all(struct replay *replay, struct err *err)
 	for (size_t i = 0; i < replay->count; i++) {
 		int r = axle_signal_claim(replay->adaptor.signals, replay->paths[i], replay->flags, NULL, NULL, &replay->claims[i]);
 		if (r < 0)
-			return err_set(err, r, "replay.claim", "%s: %s", replay->paths[i], axle_signal_error(replay->adaptor.signals));
+			return err_set(err, r, "replay.claim", "%s: %s", replay->paths[i],
+				axle_signal_error(replay->adaptor.signals));
 	}
 	int standing = adaptor_settle(&replay->adaptor, replay->claims, (const char *const *)replay->paths, replay->count, 5000);
 	log_info(&replay->adaptor.log, "replay.started", "%d of %zu signals provided from %s", standing, replay->count,

@@ -168,7 +168,8 @@ static void texts_of_values(json_t *list)
 		json_t *values = json_object_get(entry, "values");
 		for (size_t i = 0; i < json_array_size(values); i++)
 			if (!json_is_string(json_array_get(values, i))) {
-				scoped_free char *text = json_dumps(json_array_get(values, i), JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+				scoped_free char *text = json_dumps(json_array_get(values, i),
+					JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 				(void)json_array_set_new(values, i, json_string(text ? text : ""));
 			}
 		for (size_t i = 0; i < ARRAY_COUNT(MEMBERS); i++) {

@@ -100,8 +100,8 @@ typedef void axle_signal_update_fn(void *user, const struct axle_signal_update *
 #define AXLE_SIGNAL_TIME 1u /* updates carry their source time */
 
 /* Subscribes to all signals that match @pattern ("Vehicle.Speed", "Vehicle.Cabin.**",
- * "Vehicle.Speed@rate=10,change=0.5"). Does not block: if the service refuses, @callback is called once with path
- * @pattern's text, no value, and axle_signal_sub_error() says why. Errors: -EINVAL, -ENOMEM. */
+ * "Vehicle.Speed@rate=10,change=0.5"). Does not block: if the service refuses, @callback is called once with the
+ * pattern as path, no value and the index AXLE_SIGNAL_REFUSED; axle_signal_sub_error() says why. Errors: -EINVAL, -ENOMEM. */
 int axle_signal_subscribe(struct axle_signal *signals, const char *pattern, unsigned flags, axle_signal_update_fn *callback,
 			  void *user, struct axle_signal_sub **ret_sub);
 void axle_signal_unsubscribe(struct axle_signal_sub *sub);
