@@ -185,3 +185,47 @@ def test_a_reused_pid_is_not_taken_for_the_container(monitor):
     one.adopt(keep=False)
     exited = one.connection.call("state")["state"].get("exit") or one.wait_exited()
     assert (exited["exit_code"], exited["reason"]) == (255, "monitor-lost")
+
+
+def test_what_a_container_put_in_place_of_its_stdout_is_not_opened(monitor):
+    one = monitor("sh", "-c", "read line; mkfifo /tmp/trap; exec sleep 1000 1<>/tmp/trap", open_stdin=True)
+    one.run()
+    os.write(one.fds["stdin"], b"\n")
+    trap = f"/proc/{one.init_pid()}/cwd/tmp/trap"
+    axmon.wait_until(lambda: os.path.realpath(f"/proc/{one.init_pid()}/fd/1").endswith("/tmp/trap"))
+    one.kill_monitor()
+    one.keep({"fds": {}})
+    adopted = one.adopt(keep=False)
+    assert "stdout" not in adopted["fds"] and "stderr" in adopted["fds"]
+    inode = os.stat(trap).st_ino
+    assert inode not in [os.stat(f"/proc/{one.pid}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{one.pid}/fd")]
+    end(one)
+
+
+def test_a_client_that_dies_while_its_container_is_made_finds_it_afterwards(monitor):
+    one = monitor("sleep", "1000")
+    one.spawn()
+    one.created = True
+    one.connection.send("create", config=one.config)
+    one.connection.close()
+    axmon.wait_until(lambda: os.path.exists(one.config["socket"]))
+    one.connection = one.connect()
+    axmon.wait_until(lambda: one.connection.call("state")["state"]["phase"] == "created")
+    one.keep(one.connection.call("descriptors"))
+    one.start()
+    end(one)
+
+
+def test_a_monitor_that_dies_while_it_makes_its_container_leaves_word(monitor, folder):
+    slow = folder / "slow"
+    slow.write_text("#!/bin/sh\nsleep 1; exit 1\n")
+    slow.chmod(0o755)
+    one = monitor("true", with_runtime=axmon.Runtime(slow, folder / "state"))
+    one.spawn()
+    one.connection.send("create", config=one.config)
+    axmon.wait_until(lambda: (one.record / "monitor.json").exists())
+    one.kill_monitor()
+    with pytest.raises(axmon.Refused) as refused:
+        one.adopt(keep=False)
+    assert refused.value.error["reason"] == "monitor.nothing"
+    time.sleep(1)  # the runtime's own end

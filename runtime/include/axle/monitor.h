@@ -149,7 +149,9 @@ struct monitor_state {
 	const struct monitor_exit *exit; /* in phase "stopped" */
 };
 
-/* With descriptor "process" (a file with the process object of the OCI runtime-spec, as for --process; a memfd will do),
+/* A session dies with its monitor, though not its process: the client sees -EPIPE and counts its status as lost.
+ *
+ * With descriptor "process" (a file with the process object of the OCI runtime-spec, as for --process; a memfd will do),
  * and, where tty is false, "stdin", "stdout", "stderr": the process's own ends, each optional (else /dev/null). The reply
  * says exec_session, and for a tty brings "pty", the master: the client reads, writes and resizes it itself. */
 struct monitor_exec {
@@ -164,7 +166,7 @@ struct monitor_exec_exit {
 	const char *session;
 	int32_t exit_code;
 	int32_t signal;
-	const char *reason; /* "exited", "signaled", "timeout", "client-gone", "status-lost" */
+	const char *reason; /* "exited", "signaled", "timeout", "client-gone" */
 };
 
 /* The reply brings "stdin" (write end), "stdout", "stderr" (read ends; with a tty no "stderr"), each as asked for and as
