@@ -55,6 +55,7 @@ struct daemon {
 	struct views *views;
 	struct kept *kept;
 	int control_fd;
+	char *control_path;
 	struct setup setup;
 	struct table *table;
 	struct store *store;
@@ -70,7 +71,7 @@ struct daemon {
 	uv_prepare_t prepare;
 	int64_t armed_ns; /* what the timer is set to */
 	uv_signal_t signals[3];
-	bool unmounted;
+	bool abandoned; /* what an earlier daemon left is not ours to end */
 };
 
 /* ---- mounting ---- */
@@ -147,6 +148,7 @@ static int bind_control(struct daemon *daemon, const char *holder_path, struct e
 	scoped_free char *path = str_printf("%.*s/control.sock", (int)(strrchr(holder_path, '/') - holder_path), holder_path);
 	if (!path)
 		return -ENOMEM;
+	daemon->control_path = strdup(path);
 	daemon->control_fd = usocket_listen(path, SOCK_SEQPACKET, 0600, 64, err);
 	return daemon->control_fd < 0 ? daemon->control_fd : 0;
 }
@@ -219,7 +221,6 @@ static void on_fuse(uv_poll_t *poll, int status, int events)
 	int r = connection_serve(daemon->host);
 	if (r == 0)
 		return;
-	daemon->unmounted = true;
 	log_info(daemon->log, "signal.unmounted", "the mount is gone: ending");
 	stop(daemon);
 }
@@ -464,6 +465,7 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 		r = start_views(daemon, err);
 	if (r == 0)
 		r = start_socket(daemon, err);
+	daemon->abandoned = resume && r < 0;
 	if (r == 0)
 		log_info(daemon->log, "signal.serving", "%zu signals at %s%s",
 			 catalogue_leaf_count(store_catalogue(daemon->store)), mount, resume ? " (resumed)" : "");
@@ -479,8 +481,13 @@ static void finish(struct daemon *daemon)
 	}
 	drop_kept(daemon);
 	stop_socket(daemon);
+	if (daemon->abandoned && daemon->holder.socket >= 0)
+		(void)close(TAKE_FD(daemon->holder.socket));
 	if (daemon->control_fd >= 0)
 		(void)close(daemon->control_fd);
+	if (daemon->control_path)
+		(void)unlink(daemon->control_path);
+	free(daemon->control_path);
 	holder_end(&daemon->holder);
 	if (daemon->holder.fuse_fd >= 0)
 		(void)close(daemon->holder.fuse_fd);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -169,17 +170,31 @@ static int open_root(const char *rootfs, struct err *err)
 	return root < 0 ? err_sys(err, -errno, "hook.root", "the container's root") : root;
 }
 
+/* In a user namespace the container's /dev knows only its own users: what is made there is made as its owner. */
+static int become_owner(int device, struct err *err)
+{
+	struct stat status;
+	if (fstat(device, &status) < 0)
+		return err_sys(err, -errno, "hook.device", "/dev of the container");
+	(void)setfsgid(status.st_gid);
+	(void)setfsuid(status.st_uid);
+	return 0;
+}
+
 static int attach(int root, int tree, int *ret_device, struct err *err)
 {
 	scoped_fd int device = path_open_in_root(root, DEVICE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (device < 0)
 		return err_sys(err, device, "hook.device", "/dev of the container");
+	int r = become_owner(device, err);
+	if (r < 0)
+		return r;
 	if (mkdirat(device, MOUNT_NAME, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, -errno, "hook.device", "make /dev/signal in the container");
 	scoped_fd int target = path_open_in_root(device, MOUNT_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (target < 0)
 		return err_sys(err, target, "hook.device", "/dev/signal of the container");
-	int r = mount_tree_attach(tree, target);
+	r = mount_tree_attach(tree, target);
 	if (r < 0)
 		return err_sys(err, r, "hook.mount", "mount on /dev/signal of the container");
 	*ret_device = TAKE_FD(device);

@@ -1,0 +1,324 @@
+"""Views: a container sees of the signals what it asked for and host policy grants, and nothing else."""
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from axsignald import wait_for
+
+SPEED = "Vehicle/Speed"
+FAN = "Vehicle/Cabin/HVAC/FanSpeed"
+POLICY = """
+[[grant]]
+namespace = "fleet"
+pod = "dash-*"
+read = ["Vehicle.Speed", "Vehicle.Cabin.**", "Vehicle.CurrentLocation.*"]
+actuate = ["Vehicle.Cabin.HVAC.*"]
+publish = ["Vehicle.TraveledDistance"]
+
+[[grant]]
+namespace = "slow"
+read = ["Vehicle.Speed"]
+rate = 5
+"""
+TRUSTED = POLICY + """
+[[grant]]
+manager = "unmanaged"
+read = ["Vehicle.Speed"]
+"""
+VOUCHED = ["--manager", "axled", "--namespace", "fleet", "--pod", "dash-7"]
+ALL = {"axle.signals.read": "Vehicle.**", "axle.signals.actuate": "Vehicle.**", "axle.signals.publish": "Vehicle.**"}
+
+
+class Container:
+    """A bundle with busybox, run by a runtime with our hook."""
+
+    def __init__(self, runtime, folder, tag, service, annotations, hook_words=VOUCHED, uid=0, userns=False):
+        self.runtime, self.name, self.folder = runtime, tag, folder / tag
+        rootfs = self.folder / "rootfs"
+        for name in ("bin", "dev", "proc", "sys", "tmp"):
+            (rootfs / name).mkdir(parents=True)
+        shutil.copy("/bin/busybox", rootfs / "bin/busybox")
+        for applet in ("sh", "cat", "ls", "sleep", "find", "echo", "mv"):
+            os.symlink("busybox", rootfs / "bin" / applet)
+        hook = service.stage.program("axsignal-hook")
+        namespaces = [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]
+        linux = {"namespaces": namespaces, "cgroupsPath": f"/{tag}"}
+        if userns:
+            namespaces.append({"type": "user"})
+            linux["uidMappings"] = linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+            subprocess.run(["chown", "-R", "100000:100000", rootfs], check=True)
+        config = {
+            "ociVersion": "1.0.2",
+            "process": {"user": {"uid": uid, "gid": uid}, "args": ["sleep", "300"], "env": ["PATH=/bin"], "cwd": "/",
+                        "capabilities": {kind: [] for kind in ("bounding", "effective", "permitted")}},
+            "root": {"path": "rootfs"},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+                       {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]}],
+            "annotations": annotations,
+            "hooks": {"createRuntime": [{"path": hook, "args": [
+                "axsignal-hook", "--control", str(service.state / "control.sock"), *hook_words]}]},
+            "linux": linux,
+        }
+        (self.folder / "config.json").write_text(json.dumps(config))
+        self.state = self.folder / "state"
+
+    def call(self, *words, **options):
+        return subprocess.run([*self.runtime, "--root", self.state, *words], capture_output=True, text=True, timeout=60, **options)
+
+    def start(self):
+        # create leaves a process with our output: never a pipe
+        with open(self.folder / "out", "wb") as out:
+            done = subprocess.run([*self.runtime, "--root", self.state, "create", "--bundle", self.folder, self.name], stdout=out,
+                                  stderr=out, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        assert done.returncode == 0, (self.folder / "out").read_text()
+        done = self.call("start", self.name)
+        assert done.returncode == 0, done.stderr
+        self.pid = json.loads(self.call("state", self.name).stdout)["pid"]
+        return self
+
+    def run(self, script):
+        """Runs a script in the container; (exit code, what it printed on either)."""
+        done = self.call("exec", self.name, "sh", "-c", script)
+        return done.returncode, (done.stdout + done.stderr).strip()
+
+    def sees(self, path):
+        return f"/proc/{self.pid}/root/dev/signal/{path}"
+
+    def remove(self):
+        self.call("delete", "-f", self.name)
+        for path in self._cgroups():
+            for _ in range(100):
+                try:
+                    os.rmdir(path)
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.02)
+
+    def _cgroups(self):
+        found = []
+        for line in open("/proc/self/cgroup", encoding="ascii"):
+            controllers = line.split(":")[1].removeprefix("name=")
+            for name in (controllers, "unified" if not controllers else controllers):
+                path = f"/sys/fs/cgroup/{name}/{self.name}"
+                if os.path.isdir(path):
+                    found.append(path)
+        return found
+
+
+@pytest.fixture
+def guarded(make_signals):
+    service = make_signals(config=POLICY).start()
+    service.write(SPEED, "88.5")
+    service.write("Vehicle/TraveledDistance", "1000")
+    return service
+
+
+@pytest.fixture
+def containers(stage, folder, tag):
+    made = []
+
+    def make(service, annotations, runtime=None, start=True, **options):
+        runtime = runtime or [stage.program("axrun")]
+        made.append(Container(runtime, folder, f"{tag}c{len(made)}", service, annotations, **options))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for container in made:
+        container.remove()
+
+
+# crun refuses the mix of cgroups v1 and a v2 tree with controllers: for it alone the v2 tree is covered.
+CRUN = ["unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/fs/cgroup/unified && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
+RUNTIMES = {"axrun": None, "crun": CRUN, "runc": ["/usr/sbin/runc"]}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_container_sees_what_it_was_granted(guarded, containers, runtime):
+    container = containers(guarded, {"axle.signals.read": "Vehicle.Speed Vehicle.TraveledDistance"}, RUNTIMES[runtime])
+    assert container.run("cat /dev/signal/Vehicle/Speed") == (0, "88.5")
+    assert container.run("find /dev/signal -type f") == (0, "/dev/signal/Vehicle/Speed")  # the rest does not exist
+    assert container.run("cat /dev/signal/Vehicle/TraveledDistance")[1].endswith("No such file or directory")
+    code, text = container.run("echo 5 > /dev/signal/Vehicle/Speed")
+    assert code != 0 and "ermission denied" in text
+    assert guarded.read(SPEED) == "88.5\n"
+
+
+@pytest.mark.parametrize("options", [{"uid": 1000}, {"userns": True}], ids=["non-root", "user namespace"])
+def test_the_grant_decides_not_the_uid(guarded, containers, options):
+    container = containers(guarded, ALL, **options)
+    assert container.run("cat /dev/signal/Vehicle/Speed") == (0, "88.5")
+    provider = os.open(guarded.files / (FAN + "@provide"), os.O_RDWR)
+    assert container.run("echo 30 > /dev/signal/" + FAN) == (0, "")
+    assert os.read(provider, 100).split(b"\t")[1] == b"30"
+    os.close(provider)
+    assert container.run("echo 2000 > /dev/signal/Vehicle/TraveledDistance") == (0, "")
+    assert guarded.read("Vehicle/TraveledDistance") == "2000\n"
+
+
+def test_rights_are_told_apart(guarded, containers):
+    container = containers(guarded, ALL)
+    assert container.run("cat /dev/signal/Vehicle/TraveledDistance")[1].endswith("ermission denied")  # publish only
+    assert "ermission denied" in container.run("echo 5 > /dev/signal/Vehicle/Speed")[1]  # read only
+    assert "ermission denied" in container.run(f"echo 5 > /dev/signal/{FAN}@provide")[1]  # actuate is not publish
+    assert "TraveledDistance" not in container.run("cat /dev/signal/Vehicle@group")[1]
+    assert '"Speed":88.5' in container.run("cat /dev/signal/Vehicle@group")[1]
+    with pytest.raises(OSError) as caught:
+        fd = os.open(container.sees("Vehicle@group"), os.O_WRONLY)
+        os.write(fd, b'{"Speed": 5}')
+    assert caught.value.errno == errno.EACCES
+    os.close(fd)
+
+
+def test_a_bare_hook_is_unmanaged_and_gets_nothing_by_default(guarded, containers):
+    container = containers(guarded, ALL, hook_words=[])
+    assert container.run("find /dev/signal") == (0, "/dev/signal")
+    guarded.config.write_text(TRUSTED)
+    guarded.reload()
+    wait_for("the new grant shows", lambda: container.run("cat /dev/signal/Vehicle/Speed") == (0, "88.5"))
+    assert container.run("find /dev/signal -type f")[1] == "/dev/signal/Vehicle/Speed"
+
+
+def test_who_asks_for_nothing_has_no_mount(guarded, containers):
+    container = containers(guarded, {"other": "annotation"})
+    assert container.run("ls /dev/signal")[0] != 0
+
+
+def test_another_pod_gets_nothing(guarded, containers):
+    container = containers(guarded, ALL, hook_words=["--manager", "axled", "--namespace", "fleet", "--pod", "radio"])
+    assert container.run("find /dev/signal") == (0, "/dev/signal")
+
+
+def test_revocation_reaches_open_descriptors(guarded, containers):
+    container = containers(guarded, ALL)
+    fd = os.open(container.sees(SPEED), os.O_RDONLY)
+    stream = os.open(container.sees(SPEED), os.O_RDONLY | os.O_NONBLOCK)
+    assert os.read(fd, 10) == b"88.5\n" and os.read(stream, 10) == b"88.5\n"
+    waiting = subprocess.Popen(["cat", container.sees(SPEED + "@follow")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert waiting.stdout.readline() == b"88.5\n"
+    guarded.config.write_text(POLICY.replace('"Vehicle.Speed", ', "", 1))
+    guarded.reload()
+    for descriptor in (fd, stream):
+        with pytest.raises(OSError) as caught:
+            os.pread(descriptor, 10, 0) if descriptor == fd else os.read(descriptor, 10)
+        assert caught.value.errno == errno.EACCES
+        os.close(descriptor)
+    assert waiting.wait(5) == 1 and b"ermission denied" in waiting.stderr.read()
+    wait_for("the name is gone", lambda: not os.path.exists(container.sees(SPEED)))
+    assert guarded.read(SPEED) == "88.5\n"  # the host is as before
+
+
+def test_a_rate_is_not_the_containers_to_escape(guarded, containers):
+    container = containers(guarded, ALL, hook_words=["--manager", "axled", "--namespace", "slow", "--pod", "x"])
+    fd = os.open(container.sees(SPEED + "@all"), os.O_RDONLY | os.O_NONBLOCK)
+    for value in range(50):
+        guarded.write(SPEED, str(value))
+    assert os.read(fd, 100) == b"88.5\n"
+    with pytest.raises(BlockingIOError):
+        os.read(fd, 100)
+    assert select.select([fd], [], [], 2)[0] and os.read(fd, 100) == b"49\n"
+    os.close(fd)
+
+
+def test_each_view_has_a_socket_with_the_same_grants(guarded, containers):
+    container = containers(guarded, ALL)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"/proc/{container.pid}/root/dev/signal.sock")
+        stream = client.makefile("rw")
+
+        def ask(line):
+            stream.write(line + "\n")
+            stream.flush()
+            return stream.readline().strip()
+
+        assert ask("get Vehicle.Speed") == "ok 88.5"
+        assert ask("get Vehicle.IsMoving").startswith("error unknown")
+        assert ask("set Vehicle.Speed 5").startswith("error denied")
+        assert ask("set Vehicle.TraveledDistance 5") == "ok"
+
+
+def test_views_go_on_after_a_kill(guarded, containers):
+    container = containers(guarded, ALL)
+    fd = os.open(container.sees(SPEED), os.O_RDONLY | os.O_NONBLOCK)
+    assert os.read(fd, 10) == b"88.5\n"
+    guarded.kill()
+    guarded.restart()
+    guarded.write(SPEED, "50")
+    assert os.read(fd, 10) == b"50\n"
+    os.close(fd)
+    assert container.run("cat /dev/signal/Vehicle/Speed") == (0, "50")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"/proc/{container.pid}/root/dev/signal.sock")
+        client.sendall(b"get Vehicle.Speed\n")
+        assert client.recv(100) == b"ok 50\n"
+
+
+def test_a_container_that_ends_leaves_no_view(guarded, containers):
+    container = containers(guarded, ALL)
+    container.call("kill", container.name, "KILL")
+    container.remove()
+    wait_for("its view ends", lambda: "audit.view-end" in guarded.log.read_text())
+    again = containers(guarded, ALL)
+    assert again.run("cat /dev/signal/Vehicle/Speed") == (0, "88.5")
+
+
+def test_the_audit_has_grants_denials_and_actuations(make_signals, containers, folder):
+    signals = make_signals(config=f'[daemon]\naudit = "{folder}/audit"\n' + POLICY).start()
+    container = containers(signals, ALL)
+    provider = os.open(signals.files / (FAN + "@provide"), os.O_RDWR)
+    container.run(f"echo 30 > /dev/signal/{FAN}; echo 5 > /dev/signal/{SPEED}")
+    os.close(provider)
+    lines = [json.loads(line) for line in (folder / "audit").read_text().splitlines()]
+    told = {line["event"]: line["msg"] for line in lines}
+    assert container.name in told["audit.view"] and "fleet/dash-7" in told["audit.view"]
+    assert told["audit.actuate"] == f"{container.name[:31]} Vehicle.Cabin.HVAC.FanSpeed = 30: done"
+    assert "Vehicle.Speed: Permission denied" in told["audit.deny"]
+
+
+def test_a_hostile_container(guarded, containers):
+    container = containers(guarded, ALL)
+    for script in ("cat /dev/signal/../signal/Vehicle/IsMoving", "cat /dev/signal/Vehicle/Speed@meta@state",
+                   "cat '/dev/signal/Vehicle/Speed@follow/../IsMoving'", "echo x > /dev/signal/new", "mv /dev/signal/Vehicle /dev/signal/V",
+                   "cat /dev/signal/@stream@stream", "ls /dev/signal/Vehicle/IsMoving@state"):
+        assert container.run(script)[0] != 0, script
+    refused = container.run("i=0; while [ $i -lt 3000 ]; do [ -e /dev/signal/Vehicle/Speed@above=$i ] || echo no; i=$((i+1)); done")[1]
+    assert "no" in refused
+    assert guarded.read(SPEED) == "88.5\n"
+    os.stat(guarded.files / (SPEED + "@above=77777"))  # the host's names are the host's
+
+
+def test_a_service_that_is_not_there_fails_the_start_with_its_reason(guarded, containers):
+    container = containers(guarded, ALL, start=False)
+    guarded.process.send_signal(signal.SIGTERM)
+    guarded.process.wait(5)
+    with open(container.folder / "out", "wb") as out:
+        done = subprocess.run([*container.runtime, "--root", container.state, "create", "--bundle", container.folder, container.name],
+                              stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=60, check=False)
+    assert done.returncode != 0
+
+
+def test_podman(guarded, make_podman, stage, image_layout, folder):
+    hooks = folder / "hooks.d"
+    hooks.mkdir()
+    (hooks / "axsignal.json").write_text(json.dumps({
+        "version": "1.0.0", "hook": {"path": stage.program("axsignal-hook"), "args": [
+            "axsignal-hook", "--control", str(guarded.state / "control.sock")]},
+        "when": {"annotations": {"^axle\\.signals\\.": ".*"}}, "stages": ["createRuntime"]}))
+    guarded.config.write_text(TRUSTED)
+    guarded.reload()
+    podman = make_podman(stage.program("axrun"))
+    podman.load(image_layout, "busybox", "localhost/busybox")
+    options = ["--hooks-dir", hooks, "--runtime-flag", f"root={folder}/axrun", "run", "--rm"]
+    text = podman.podman(*options, "--annotation", "axle.signals.read=Vehicle.**", "localhost/busybox", "cat", "/dev/signal/Vehicle/Speed")
+    assert text == "88.5"
+    done = podman.run(*options, "localhost/busybox", "cat", "/dev/signal/Vehicle/Speed")
+    assert done.returncode != 0
