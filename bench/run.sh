@@ -68,3 +68,5 @@ show "the same with podman's default seccomp profile" \
 a=$(run_in "$work/bundle" "$axrun" --root "$work/axrun")
 show "run /bin/true, cgroups as the machine has them" \
 	"$programs/side_by_side" "$rounds" axrun $a -- floor $f
+
+[ ! -x "$programs/signals" ] || bench/signals.sh
