@@ -58,7 +58,7 @@ static Cri__LinuxPodSandboxStatus *make_namespaces(struct rpc *rpc, const struct
 		return NULL;
 	options->network = has.host_network ? CRI__NAMESPACE_MODE__NODE : CRI__NAMESPACE_MODE__POD;
 	options->ipc = has.host_ipc ? CRI__NAMESPACE_MODE__NODE : CRI__NAMESPACE_MODE__POD;
-	options->pid = has.pid;
+	options->pid = has.pid == CRI__NAMESPACE_MODE__POD ? CRI__NAMESPACE_MODE__CONTAINER : has.pid; /* what it really is */
 	namespaces->options = options;
 	status->namespaces = namespaces;
 	return status;

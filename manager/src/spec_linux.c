@@ -42,6 +42,8 @@ static int make_namespaces(struct spec_builder *builder, struct oci_linux *linux
 	bool host_network = pod && pod->network == CRI__NAMESPACE_MODE__NODE;
 	bool host_ipc = pod && pod->ipc == CRI__NAMESPACE_MODE__NODE;
 	bool host_pid = pid_mode(input) == CRI__NAMESPACE_MODE__NODE;
+	if (pid_mode(input) == CRI__NAMESPACE_MODE__POD)
+		spec_cut(builder, "a pid namespace for the whole pod is not served yet: this container has one of its own");
 	struct oci_namespace *namespaces = arena_array(builder->arena, 6, sizeof *namespaces);
 	const char *network = arena_printf(builder->arena, "%s/net", input->pins);
 	const char *ipc = arena_printf(builder->arena, "%s/ipc", input->pins);
