@@ -97,7 +97,7 @@ SEEDS = [
     ("forbidden", "image/src/jump.c", "int f(void)\n{\n\tgoto out;\nout:\n\treturn 0;\n}\n", "goto"),
     ("sizes", "image/src/long.c", "\n" * 801, "801 lines"),
     ("paths", "docs/place.md", "see /home" + "/somebody/src/x\n", "/somebody/"),
-    ("layout", "image/src/wide.c", "/* " + "x" * 140 + " */\n", "columns"),
+    ("layout", "image/src/wide.c", "/* " + "x" * 150 + " */\n", "columns"),
     ("layout", "image/src/space.c", "int a; \n", "white space"),
     ("layout", "image/src/indent.c", "int f(void)\n{\n    return 0;\n}\n", "expected tabs"),
     ("layout", "image/src/end.c", "int a;", "no newline"),

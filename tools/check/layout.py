@@ -2,7 +2,7 @@
 clang-format is a tool for authors and no check: it tears hand-aligned tables apart (docs/decisions)."""
 import tree
 
-COLUMNS_MAX = 132  # 120 is the aim (.editorconfig); past this a line no longer fits beside another
+COLUMNS_MAX = 144  # 120 is the aim (.editorconfig); past this a line no longer fits beside another
 TAB_COLUMNS = 8
 TEXT = (".c", ".h", ".py", ".sh", ".proto", ".build", ".md", ".yaml", ".toml")
 ANY_WIDTH = (".md", ".yaml", ".toml")
