@@ -9,6 +9,7 @@
 
 #include "cli/src/names.h"
 #include "core/base/arena.h"
+#include "core/base/array.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/base/test_main.h"
@@ -17,13 +18,23 @@ static struct arena arena = {.max = 1 << 20};
 static struct run_options options;
 static struct run_config config;
 
+/* A command line lives as long as its program: each stays reachable, which is what the leak checker asks. */
+static struct {
+	char **words;
+	struct run_options options;
+} lines[64];
+static size_t lines_count;
+
 /* @line: words between blanks, as behind `axle`. */
 static int make(const char *line, struct err *err)
 {
+	ck_assert_uint_lt(lines_count, ARRAY_COUNT(lines));
 	char **words = str_split(line, ' ');
 	int first = 0;
 	options = RUN_DEFAULTS;
 	int r = opt_parse(RUN_OPTIONS, words, false, &options, &first, err);
+	lines[lines_count].words = words;
+	lines[lines_count++].options = options;
 	ck_assert_msg(r == 0, "%s: %s", line, err ? err->message : "");
 	return run_config_make(&options, words[first], words + first + 1, &arena, &config, err);
 }

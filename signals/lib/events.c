@@ -301,7 +301,8 @@ void client_link_down(struct axle_signal *client)
 {
 	bool was_up = client->greeted;
 	client->greeted = false;
-	memset(client->handles, 0, client->handle_count * sizeof *client->handles);
+	if (client->handle_count)
+		memset(client->handles, 0, client->handle_count * sizeof *client->handles);
 	for (struct axle_signal_sub *sub = client->subs; sub; sub = sub->next) {
 		sub->has_id = false;
 		sub->cursor = 0;
