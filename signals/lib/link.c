@@ -12,6 +12,7 @@
 #include "signals/lib/client.h"
 
 #define DEFAULT_SOCKET "/run/axle/signal.sock"
+#define CONTAINER_SOCKET "/dev/signal.sock" /* of a container's view, where its OCI hook binds it */
 #define DEFAULT_TIMEOUT_MS 5000
 #define READS_PER_DISPATCH 64 /* so that a flood leaves the caller's other descriptors their turn */
 
@@ -157,11 +158,19 @@ static int set_up(struct axle_signal *client, const char *path, const char *name
 	return watch(client, EPOLL_CTL_ADD, client->timer_fd, EPOLLIN);
 }
 
-int axle_signal_open(const char *path, const char *name, struct axle_signal **ret_signals)
+static const char *default_path(void)
 {
 	const char *from_environment = getenv("AXLE_SIGNAL_SOCKET");
+	if (!str_empty(from_environment))
+		return from_environment;
+	/* Outside of containers neither may be there yet: then it is the host's that is waited for. */
+	return access(DEFAULT_SOCKET, F_OK) < 0 && access(CONTAINER_SOCKET, F_OK) == 0 ? CONTAINER_SOCKET : DEFAULT_SOCKET;
+}
+
+int axle_signal_open(const char *path, const char *name, struct axle_signal **ret_signals)
+{
 	if (!path)
-		path = str_empty(from_environment) ? DEFAULT_SOCKET : from_environment;
+		path = default_path();
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return -ENAMETOOLONG;
 	struct axle_signal *client = calloc(1, sizeof *client);

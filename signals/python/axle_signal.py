@@ -32,6 +32,7 @@ import time
 __all__ = ["Signals", "SignalError", "Update", "Request", "Claim", "Subscription"]
 
 DEFAULT_SOCKET = "/run/axle/signal.sock"
+CONTAINER_SOCKET = "/dev/signal.sock"
 LINE_MAX = 65536
 BATCH = 100
 
@@ -46,6 +47,13 @@ class SignalError(Exception):
     def __init__(self, code, text):
         super().__init__(f"{text} ({code})")
         self.code = code
+
+
+def default_socket():
+    """The host's, or that of a container's view."""
+    if not os.path.exists(DEFAULT_SOCKET) and os.path.exists(CONTAINER_SOCKET):
+        return CONTAINER_SOCKET
+    return DEFAULT_SOCKET
 
 
 class Subscription:
@@ -95,10 +103,10 @@ def as_text(value):
 
 
 class Signals:
-    """One connection. path: of the socket (default: $AXLE_SIGNAL_SOCKET, else /run/axle/signal.sock)."""
+    """One connection. path: of the socket (default: $AXLE_SIGNAL_SOCKET, else the host's, else the container's)."""
 
     def __init__(self, path=None, name="", timeout=5.0):
-        self.path = path or os.environ.get("AXLE_SIGNAL_SOCKET") or DEFAULT_SOCKET
+        self.path = path or os.environ.get("AXLE_SIGNAL_SOCKET") or default_socket()
         self.name, self.timeout = name, timeout
         self.subscriptions, self.claims = [], []
         self.socket = None

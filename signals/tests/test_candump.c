@@ -67,7 +67,7 @@ END_TEST
 static const char *const REFUSED[] = {
 	"(1436509052.249713 vcan0 044#2A", "vcan0", "vcan0 44#2A", "800#00", "vcan0 044#2", "044#2A36ZZ", "044#112233445566778899",
 	"can0 123 [9] 00", "can0 123 [2] 00", "can0 123 [x] 00", "can0 123##5112233445566778899", "name_that_is_too_long 123#00",
-	"(99999999999999999999.0) can0 123#00", "123##G00",
+	"(99999999999999999999.0) can0 123#00", "123##G00", "can0 123 [13] remote request",
 };
 
 START_TEST(what_is_no_frame_is_refused)

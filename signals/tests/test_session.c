@@ -16,6 +16,7 @@
 #include "signals/src/line/line.h"
 #include "signals/src/store.h"
 #include "signals/src/table.h"
+#include "signals/src/view.h"
 
 static const char CATALOGUE[] =
 	"{\"V\": {\"type\": \"branch\", \"children\": {"
@@ -431,6 +432,43 @@ START_TEST(names_show_who_publishes)
 }
 END_TEST
 
+START_TEST(a_view_shows_what_was_granted_and_at_its_rate)
+{
+	struct world world = world_new();
+	uint8_t rights[16] = {0};
+	int64_t intervals_ns[16] = {0};
+	signal_id speed = store_find(world.store, "V.Speed");
+	signal_id name = store_find(world.store, "V.Name");
+	ck_assert_uint_lt(speed, 16);
+	ck_assert_uint_lt(name, 16);
+	rights[store_find(world.store, "V")] = RIGHT_READ;
+	rights[speed] = rights[name] = RIGHT_READ;
+	intervals_ns[speed] = 3600ll * 1000000000; /* one an hour */
+	struct view view = {.rights = rights, .intervals_ns = intervals_ns, .count = sizeof rights};
+	struct subject inside = {.view = &view, .uid = 0, .name = "pod"};
+	struct talk reader = {.carrier = {.has_output = has_output}};
+	struct talk writer;
+	talk_start(&writer, &world);
+	ck_assert_int_eq(line_session_new(world.store, &inside, &reader.carrier, &reader.session), 0);
+	say(&reader, "list **\nget V.Count\nclaim V.Speed\nset V.Speed 1\n");
+	hear(&reader, "item V.Speed sensor float km/h\nitem V.Name sensor string\nok 2\n"
+		      "error unknown V.Count: no such signal\nerror denied V.Speed: not permitted to publish\n"
+		      "error denied V.Speed: not permitted\n");
+	say(&reader, "sub V.*@all\n");
+	hear(&reader, "name 1 1 V.Speed\nname 1 2 V.Name\nok 1 2\n");
+	say(&writer, "open V.Speed\nopen V.Name\n1 5\n1 6\n2 a\n2 b\n");
+	hear(&reader, "1 5\n2 a\n2 b\n"); /* the second speed must wait for its hour */
+	rights[name] = 0;
+	line_session_recheck(reader.session);
+	hear(&reader, "gone 2\n");
+	say(&writer, "2 c\n");
+	hear(&reader, "");
+	line_session_free(reader.session);
+	line_session_free(writer.session);
+	world_close(&world);
+}
+END_TEST
+
 static void add_tests(TCase *cases)
 {
 	tcase_add_loop_test(cases, requests_have_their_answers, 0, ARRAY_COUNT(ASKED));
@@ -444,5 +482,6 @@ static void add_tests(TCase *cases)
 	tcase_add_test(cases, limits_of_one_client_hold);
 	tcase_add_test(cases, a_new_catalogue_extends_patterns_and_keeps_the_rest);
 	tcase_add_test(cases, names_show_who_publishes);
+	tcase_add_test(cases, a_view_shows_what_was_granted_and_at_its_rate);
 }
 TEST_MAIN("session", add_tests)

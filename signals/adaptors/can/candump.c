@@ -130,6 +130,8 @@ static int take_spaced(const char *c, struct can_frame_data *frame, struct err *
 	frame->fd = length > 8 || digits == 2; /* candump writes [08] for FD */
 	c = skip_blanks(c + digits + 2);
 	if (strncmp(c, "remote", 6) == 0) {
+		if (frame->fd)
+			return err_set(err, -EINVAL, "candump.frame", "a remote frame: expected a classic length, as FD has none");
 		frame->remote = true;
 		return 0;
 	}

@@ -36,7 +36,8 @@ struct axle_signal_claim;
 /* The version of this interface: raised when functions are added. */
 #define AXLE_SIGNAL_VERSION 1
 
-/* Connects to the socket at @path (NULL: $AXLE_SIGNAL_SOCKET, else /run/axle/signal.sock). @name is shown to the
+/* Connects to the socket at @path (NULL: $AXLE_SIGNAL_SOCKET, else /run/axle/signal.sock, else a container's own
+ * /dev/signal.sock). @name is shown to the
  * operator. The service need not be there yet: the connection is made in the background and tried again (calls that
  * need an answer wait for it). Errors: -ENOMEM, -ENAMETOOLONG, -EMFILE. */
 int axle_signal_open(const char *path, const char *name, struct axle_signal **ret_signals);

@@ -5,6 +5,7 @@
 
 #include "signals/src/line/session.h"
 #include "signals/src/line/session_internal.h"
+#include "signals/src/view.h"
 
 static struct sub_signal *of_subscription(struct subscription *subscription)
 {
@@ -137,6 +138,8 @@ static int add_signal(void *user, signal_id id)
 		matching->unfit++;
 		return 0;
 	}
+	if (matching->session->subject.view) /* a grant may be for so many updates a second */
+		filter_slow_down(&filter, view_interval_ns(matching->session->subject.view, id));
 	struct sub_signal *signal = calloc(1, sizeof *signal);
 	if (!signal)
 		return -ENOMEM;
