@@ -122,11 +122,29 @@ static const char *const *join(struct arena *arena, const char *const *first, ch
 	return joined;
 }
 
+/* The container's environment, in which the command line's assignments take the place of those to the same name. */
+static const char *const *merge_env(struct arena *arena, const char *const *env, char **changes)
+{
+	size_t count = strv_count(env), at = 0;
+	const char **kept = arena_array(arena, count + 1, sizeof *kept);
+	for (size_t i = 0; kept && i < count; i++) {
+		char *name = arena_strndup(arena, env[i], strcspn(env[i], "="));
+		if (!name)
+			return NULL;
+		if (!strv_env_get((const char *const *)changes, name))
+			kept[at++] = env[i];
+	}
+	return kept ? join(arena, kept, changes) : NULL;
+}
+
 /* Each of the sets that make a capability effective for the program gets the additional ones. */
 static int add_caps(char **caps, struct arena *arena, struct oci_process *process, struct err *err)
 {
 	if (!caps)
 		return 0;
+	for (size_t i = 0; caps[i]; i++)
+		if (capability_parse(caps[i]) < 0)
+			return err_set(err, -EINVAL, "option.value", "option --cap: unknown capability \"%s\"", caps[i]);
 	struct oci_capabilities *sets = arena_alloc(arena, sizeof *sets);
 	if (!sets)
 		return err_sys(err, -ENOMEM, "exec.process", "capabilities");
@@ -161,7 +179,9 @@ static int build_process(const struct exec_options *options, char **args, struct
 		process->apparmor_profile = options->apparmor;
 	if (options->label)
 		process->selinux_label = options->label;
-	process->env = join(arena, process->env, options->env);
+	process->env = merge_env(arena, process->env, options->env);
+	if (!process->env)
+		return err_sys(err, -ENOMEM, "exec.process", "environment");
 	int r = add_groups(options->groups, arena, &process->user, err);
 	if (r == 0)
 		r = add_caps(options->caps, arena, process, err);

@@ -42,15 +42,24 @@ static const struct opt CREATE_OPTIONS[] = {
 	{0},
 };
 
-/* Descriptors that are promised must be there: our own would otherwise take their numbers and reach the container. */
-static int check_preserved(uint64_t count, struct err *err)
+/* Where a descriptor is promised that is not there, its number is taken: one of our own would otherwise get it, and reach
+ * the container. What takes it is closed when the program is executed. */
+static int hold_preserved(uint64_t count, struct err *err)
 {
 	if (count > 1024)
 		return err_set(err, -EINVAL, "option.value", "option --preserve-fds: %" PRIu64 ": expected at most 1024", count);
 	for (uint64_t i = 0; i < count; i++) {
 		int fd = STDERR_FILENO + 1 + (int)i;
-		if (fcntl(fd, F_GETFD) < 0)
-			return err_set(err, -EBADF, "option.value", "option --preserve-fds: descriptor %d is not open", fd);
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		scoped_fd int filler = open("/dev/null", O_PATH | O_CLOEXEC);
+		int r = filler < 0 ? -errno : 0;
+		if (r == 0 && filler != fd)
+			r = dup3(filler, fd, O_CLOEXEC) < 0 ? -errno : 0;
+		else
+			(void)TAKE_FD(filler); /* it holds the number until the end */
+		if (r < 0)
+			return err_sys(err, r, "option.value", "option --preserve-fds: hold descriptor %d", fd);
 	}
 	return 0;
 }
@@ -73,7 +82,7 @@ static int create_or_run(const struct globals *globals, char **argv, bool run, i
 	if (r != 0)
 		return r;
 	(void)listen_fds(&options);
-	r = check_preserved(options.preserve_fds, err);
+	r = hold_preserved(options.preserve_fds, err);
 	if (r < 0)
 		return r;
 	if (options.rootfs_fd_number != UINT64_MAX) {
@@ -192,12 +201,10 @@ int command_delete(const struct globals *globals, char **argv, int *ret_status, 
 	if (r < 0)
 		return r;
 	struct err warning = {0};
-	r = lifecycle_delete(container, options.force, &warning);
-	if (r < 0)
-		return *err = warning, r;
+	r = lifecycle_delete(container, options.force, &warning, err);
 	if (warning.reason)
 		log_warning(globals->log, warning.reason, "%s", warning.message);
-	return 0;
+	return r;
 }
 
 static int freeze(const struct globals *globals, char **argv, bool frozen, struct err *err)

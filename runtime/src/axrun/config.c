@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/array.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
@@ -61,6 +64,54 @@ static int check_mounts(const char *source, const struct oci_spec *spec, struct 
 	return 0;
 }
 
+/* Sysctls that belong to a namespace, by prefix; all others are the host's and no container's to set
+ * (config-linux.md, "Sysctl"). */
+static const struct sysctl_row {
+	const char *prefix;
+	uint64_t namespace;
+} SYSCTLS[] = {
+	{"net.", CLONE_NEWNET},		  {"fs.mqueue.", CLONE_NEWIPC},		 {"kernel.msgmax", CLONE_NEWIPC},
+	{"kernel.msgmnb", CLONE_NEWIPC},  {"kernel.msgmni", CLONE_NEWIPC},	 {"kernel.sem", CLONE_NEWIPC},
+	{"kernel.shmall", CLONE_NEWIPC},  {"kernel.shmmax", CLONE_NEWIPC},	 {"kernel.shmmni", CLONE_NEWIPC},
+	{"kernel.domainname", CLONE_NEWUTS}, {"kernel.shm_rmid_forced", CLONE_NEWIPC}, {"user.", CLONE_NEWUSER},
+};
+
+static const struct sysctl_row *find_sysctl(const char *key)
+{
+	char name[256];
+	(void)snprintf(name, sizeof name, "%s", key);
+	for (char *c = name; *c; c++)
+		if (*c == '/')
+			*c = '.';
+	for (size_t i = 0; i < ARRAY_COUNT(SYSCTLS); i++) {
+		const char *rest = str_after_prefix(name, SYSCTLS[i].prefix);
+		if (rest && (!*rest || str_ends_with(SYSCTLS[i].prefix, ".")))
+			return &SYSCTLS[i];
+	}
+	return NULL;
+}
+
+static int check_sysctls(const char *source, const struct oci_spec *spec, struct err *err)
+{
+	const struct oci_linux *config = spec->linux_;
+	uint64_t own = 0;
+	for (size_t i = 0; i < config->namespaces_count; i++)
+		own |= ns_kind_find(config->namespaces[i].type)->flag; /* checked before */
+	for (size_t i = 0; i < config->sysctl_count; i++) {
+		const char *key = config->sysctl[i].key;
+		const struct sysctl_row *row = find_sysctl(key);
+		if (!row)
+			return invalid(err, source, "linux.sysctl", "a sysctl that belongs to a namespace", key);
+		if (!(own & row->namespace))
+			return err_set(err, -EINVAL, "config.invalid", "%s: linux.sysctl: %s: needs a %s namespace", source, key,
+				       ns_kind_of_flag(row->namespace)->name);
+		if (row->namespace == CLONE_NEWUTS && !str_empty(spec->domainname))
+			return err_set(err, -EINVAL, "config.invalid", "%s: linux.sysctl: %s: conflicts with domainname", source,
+				       key);
+	}
+	return 0;
+}
+
 static int check_linux(const char *source, const struct oci_linux *config, struct err *err)
 {
 	static const char *const PROPAGATIONS[] = {"",	     "private",	 "rprivate", "shared",	    "rshared",
@@ -88,6 +139,8 @@ static int check(const char *source, const struct oci_spec *spec, struct err *er
 	int r = check_mounts(source, spec, err);
 	if (r == 0 && spec->linux_)
 		r = check_linux(source, spec->linux_, err);
+	if (r == 0 && spec->linux_)
+		r = check_sysctls(source, spec, err);
 	return r;
 }
 

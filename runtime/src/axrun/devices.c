@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -70,6 +71,8 @@ static int bind_node(int parent, const struct node *node, const char *name, stru
 			       major(node->number), minor(node->number));
 	scoped_fd int tree = -1;
 	int r = mount_tree_open(source, "", false, &tree);
+	if (r == 0)
+		r = mount_change(tree, false, &(struct mount_change){.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC});
 	if (r == 0)
 		r = mount_tree_attach(tree, target);
 	return r < 0 ? err_sys(err, r, "device.make", "bind the host's %s", node->path) : 0;

@@ -45,16 +45,17 @@ static int state_file(const char *state, int *ret_fd)
 }
 
 /* In the hook's process. Its stdout is the container's for some callers, so nothing may appear there. */
-static void become_hook(const struct oci_hook *hook, int state_fd, int failure_fd)
+static void become_hook(const struct oci_hook *hook, const char *directory, int state_fd, int failure_fd)
 {
-	static const char *const NO_ENVIRONMENT[] = {NULL};
 	sigset_t none;
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	const char *const default_args[] = {hook->path, NULL};
 	const char *const *args = hook->args && hook->args[0] ? hook->args : default_args;
-	const char *const *env = hook->env ? hook->env : NO_ENVIRONMENT;
+	const char *const *env = hook->env ? hook->env : (const char *const *)environ;
+	if (directory)
+		(void)!chdir(directory); /* out of reach in a user namespace: then where we are */
 	if (dup2(state_fd, STDIN_FILENO) >= 0 && (null_fd < 0 || dup2(null_fd, STDOUT_FILENO) >= 0)) {
 		(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 		(void)execve(hook->path, (char *const *)(uintptr_t)args, (char *const *)(uintptr_t)env);
@@ -81,7 +82,8 @@ static int await_hook(const struct oci_hook *hook, int pidfd, const char *when, 
 	return 0;
 }
 
-static int run_hook(const struct oci_hook *hook, const char *when, const char *state, struct err *err)
+static int run_hook(const struct oci_hook *hook, const char *when, const char *state, const char *directory,
+		    struct err *err)
 {
 	scoped_fd int state_fd = -1;
 	int failure[2] = {-1, -1};
@@ -92,7 +94,7 @@ static int run_hook(const struct oci_hook *hook, const char *when, const char *s
 	scoped_fd int pidfd = -1;
 	pid_t pid = process_clone(&(struct process_clone){.cgroup_fd = -1}, &pidfd);
 	if (pid == 0)
-		become_hook(hook, state_fd, failure[1]);
+		become_hook(hook, directory, state_fd, failure[1]);
 	(void)close(failure[1]); /* the child's */
 	if (pid < 0)
 		return err_sys(err, pid, "hook.failed", "%s hook %s: fork", when, hook->path);
@@ -106,10 +108,11 @@ static int run_hook(const struct oci_hook *hook, const char *when, const char *s
 	return await_hook(hook, pidfd, when, err);
 }
 
-int hooks_run(const struct oci_hook *hooks, size_t count, const char *when, const char *state, struct err *err)
+int hooks_run(const struct oci_hook *hooks, size_t count, const char *when, const char *state, const char *directory,
+	      struct err *err)
 {
 	for (size_t i = 0; i < count; i++) {
-		int r = run_hook(&hooks[i], when, state, err);
+		int r = run_hook(&hooks[i], when, state, directory, err);
 		if (r < 0)
 			return r;
 	}

@@ -164,7 +164,8 @@ static int run_create_hooks(const struct launch *launch, struct err *err)
 	int r = hooks->prestart_count + hooks->create_runtime_count > 0 ? ask(launch, SYNC_HOOKS, err) : 0;
 	if (r < 0)
 		return r;
-	return hooks_run(hooks->create_container, hooks->create_container_count, "createContainer", launch->hook_state, err);
+	return hooks_run(hooks->create_container, hooks->create_container_count, "createContainer", launch->hook_state,
+			 launch->bundle, err);
 }
 
 /* The terminal is made before the old root goes: then no path of the image is involved but /dev/pts and /dev/console. */
@@ -256,7 +257,8 @@ static int run_start_hooks(const struct launch *launch, struct err *err)
 	const struct oci_hooks *hooks = launch->spec->hooks;
 	if (!hooks)
 		return 0;
-	return hooks_run(hooks->start_container, hooks->start_container_count, "startContainer", launch->hook_state, err);
+	return hooks_run(hooks->start_container, hooks->start_container_count, "startContainer", launch->hook_state, NULL,
+			 err);
 }
 
 static int run(struct init *init, struct err *err)

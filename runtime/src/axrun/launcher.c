@@ -317,9 +317,10 @@ static int serve_hooks(const struct launch *launch, const struct launched *launc
 	scoped_free char *state = NULL;
 	int r = make_state_text(launch, "creating", launched->pid, &state, err);
 	if (r == 0)
-		r = hooks_run(hooks->prestart, hooks->prestart_count, "prestart", state, err);
+		r = hooks_run(hooks->prestart, hooks->prestart_count, "prestart", state, launch->bundle, err);
 	if (r == 0)
-		r = hooks_run(hooks->create_runtime, hooks->create_runtime_count, "createRuntime", state, err);
+		r = hooks_run(hooks->create_runtime, hooks->create_runtime_count, "createRuntime", state, launch->bundle,
+			      err);
 	return r;
 }
 

@@ -244,7 +244,8 @@ static int run_poststart(struct creation *creation, struct err *err)
 	int r = hooks_state(creation->container->id, "running", creation->container->state.pid, creation->bundle,
 			    &creation->spec, &state);
 	return r < 0 ? err_sys(err, r, "hook.state", "state of the container")
-		     : hooks_run(hooks->poststart, hooks->poststart_count, "poststart", state.data, err);
+		     : hooks_run(hooks->poststart, hooks->poststart_count, "poststart", state.data,
+			       creation->bundle, err);
 }
 
 /* The container's own lock is not held while it runs in the foreground: others may stop, exec, or even delete it. */
@@ -262,7 +263,12 @@ static int delete_finished(const struct globals *globals, const char *id, struct
 	int r = container_open(globals->root, id, LOCK_WAIT, true, &container, err);
 	if (r == -ENOENT)
 		return 0;
-	return r < 0 ? r : lifecycle_delete(container, true, err);
+	struct err warning = {0};
+	if (r == 0)
+		r = lifecycle_delete(container, true, &warning, err);
+	if (warning.reason)
+		log_warning(globals->log, warning.reason, "%s", warning.message);
+	return r;
 }
 
 static int run_to_end(struct creation *creation, struct launched *launched, int signal_fd, int *ret_status,
@@ -358,7 +364,14 @@ static int run_hooks_of(const struct container *container, const char *status, b
 	r = hooks_state(container->id, status, poststop ? 0 : container->state.pid, container->state.bundle, &spec, &state);
 	if (r < 0)
 		return err_sys(err, r, "hook.state", "state of container %s", container->id);
-	return hooks_run(hooks, count, poststop ? "poststop" : "poststart", state.data, err);
+	/* a poststop hook that fails keeps none of the others from running (runtime.md, "Lifecycle", 13) */
+	size_t step = poststop ? 1 : count;
+	for (size_t i = 0; i < count; i += step) {
+		int own = hooks_run(&hooks[i], step, poststop ? "poststop" : "poststart", state.data, container->state.bundle, err);
+		if (own < 0)
+			r = own;
+	}
+	return r;
 }
 
 static int connect_start(const struct container *container, int *ret_fd, struct err *err)
@@ -397,11 +410,8 @@ int lifecycle_start(struct container *container, struct err *err)
 	if (r < 0)
 		return r;
 	r = run_hooks_of(container, "running", false, err);
-	if (r < 0) {
-		scoped_fd int pidfd = -1;
-		if (container_open_process(container, &pidfd) == 0)
-			(void)pidfd_signal(pidfd, SIGKILL); /* runtime.md, "Lifecycle", 9: a failed hook stops it */
-	}
+	if (r < 0)
+		(void)lifecycle_delete(container, true, NULL, NULL); /* runtime.md, "Lifecycle", 9: the hook's error counts */
 	return r;
 }
 
@@ -443,7 +453,7 @@ static int end_and_remove(const struct container *container, bool stopped, struc
 	return r;
 }
 
-int lifecycle_delete(struct container *container, bool force, struct err *err)
+int lifecycle_delete(struct container *container, bool force, struct err *warning, struct err *err)
 {
 	enum container_status status = container_status(container);
 	bool removable = status == CONTAINER_STOPPED || status == CONTAINER_CREATED;
@@ -454,10 +464,7 @@ int lifecycle_delete(struct container *container, bool force, struct err *err)
 	int r = end_and_remove(container, status == CONTAINER_STOPPED, err);
 	if (r < 0)
 		return r;
-	struct err hook_err = {0};
-	int hook = status == CONTAINER_CREATING ? 0 : run_hooks_of(container, "stopped", true, &hook_err);
-	r = container_remove(container, err);
-	if (r == 0 && hook < 0 && hook_err.reason && strcmp(hook_err.reason, "hook.failed") == 0 && err)
-		*err = hook_err; /* a warning (runtime.md, "Lifecycle", 13): the container is gone all the same */
-	return r;
+	if (status != CONTAINER_CREATING)
+		(void)run_hooks_of(container, "stopped", true, warning);
+	return container_remove(container, err);
 }

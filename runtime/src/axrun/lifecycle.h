@@ -16,5 +16,6 @@ int lifecycle_create(const struct globals *globals, const char *id, const struct
 /* `start`: the waiting process executes its program; then the poststart hooks run. */
 int lifecycle_start(struct container *container, struct err *err);
 
-/* `delete`: with @force also a container that runs, or a half-made or damaged one. */
-int lifecycle_delete(struct container *container, bool force, struct err *err);
+/* `delete`: with @force also a container that runs, or a half-made or damaged one. @warning: a poststop hook that failed,
+ * which keeps nothing (runtime.md, "Lifecycle", 13). */
+int lifecycle_delete(struct container *container, bool force, struct err *warning, struct err *err);

@@ -225,8 +225,8 @@ static const struct limit_row {
 	{V2, "pids", "pids.max", NULL, pids_max},
 	{V1, "blkio", "blkio.weight", "blkio.bfq.weight", blkio_weight},
 	{V1, "blkio", "blkio.leaf_weight", NULL, blkio_leaf_weight},
-	{V2, "io", "io.weight", NULL, io_weight_v2},
-	{V2, "io", "io.bfq.weight", NULL, blkio_weight},
+	{V2, "blkio", "io.weight", NULL, io_weight_v2},
+	{V2, "blkio", "io.bfq.weight", NULL, blkio_weight},
 	{V1, "net_cls", "net_cls.classid", NULL, net_class},
 };
 
@@ -241,7 +241,8 @@ static int write_file(const struct cgroup *group, bool v2, const char *controlle
 {
 	int r = file_write_kernel(dir_fd, file, text, err);
 	if (r == -ENOENT && v2) {
-		r = cgroup_enable(group, controller, err);
+		/* tables and callers say "blkio", which v2 renamed */
+		r = cgroup_enable(group, strcmp(controller, "blkio") == 0 ? "io" : controller, err);
 		if (r == 0)
 			r = file_write_kernel(dir_fd, file, text, err);
 	}
@@ -310,7 +311,7 @@ static int write_throttles(const struct cgroup *group, const struct oci_throttle
 		char text[TEXT_MAX];
 		(void)snprintf(text, sizeof text, "%" PRId64 ":%" PRId64 " %s%s%" PRIu64, devices[i].major, devices[i].minor,
 			       v2 ? v2_key : "", v2 ? "=" : "", devices[i].rate);
-		int r = write_file(group, v2, "io", dir_fd, v2 ? "io.max" : v1_file, text, err);
+		int r = write_file(group, v2, "blkio", dir_fd, v2 ? "io.max" : v1_file, text, err);
 		if (r < 0)
 			return r;
 	}
@@ -329,7 +330,7 @@ static int write_weights(const struct cgroup *group, const struct oci_block_io *
 			continue;
 		char text[TEXT_MAX];
 		(void)snprintf(text, sizeof text, "%" PRId64 ":%" PRId64 " %u", device->major, device->minor, *device->weight);
-		int r = write_file(group, v2, "io", dir_fd, v2 ? "io.bfq.weight" : "blkio.weight_device", text, err);
+		int r = write_file(group, v2, "blkio", dir_fd, v2 ? "io.bfq.weight" : "blkio.weight_device", text, err);
 		if (r == -ENOENT && !v2)
 			r = file_write_kernel(dir_fd, "blkio.bfq.weight_device", text, err);
 		if (r < 0)

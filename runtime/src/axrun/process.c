@@ -151,7 +151,7 @@ static int plan_environment(const struct launch *launch, char ***ret_env, struct
 static int enter_directory(const char *cwd, struct err *err)
 {
 	if (chdir(cwd) < 0)
-		return err_sys(err, -errno, "process.cwd", "enter the working directory %s", cwd);
+		return err_sys(err, -errno, "process.cwd", "chdir to the working directory %s", cwd);
 	char real[4096];
 	long length = syscall(SYS_getcwd, real, sizeof real);
 	if (length < 0 || real[0] != '/')
@@ -199,13 +199,13 @@ static int set_personality(const struct oci_personality *wanted, struct err *err
 }
 
 /* What the container's user may not write to otherwise: its own stdio, where that is nobody else's pipe or terminal. */
-static void own_stdio(uid_t uid)
+static void own_stdio(const struct oci_user *user)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		struct stat st = {0};
-		if (fstat(fd, &st) < 0 || st.st_uid == uid || S_ISCHR(st.st_mode))
+		if (fstat(fd, &st) < 0 || st.st_uid == user->uid || S_ISCHR(st.st_mode))
 			continue;
-		(void)!fchown(fd, uid, (gid_t)-1); /* on a read-only file system, or of an unmapped owner: as it was */
+		(void)!fchown(fd, user->uid, user->gid); /* on a read-only file system, or of an unmapped owner: as it was */
 	}
 }
 
@@ -244,7 +244,7 @@ static int change_identity(const struct launch *launch, struct err *err)
 	else
 		(void)umask(022);
 	if (user->uid != 0)
-		own_stdio(user->uid);
+		own_stdio(user);
 	int r = capability_limit_bounding(launch->capabilities.bounding, err);
 	if (r < 0)
 		return r;

@@ -59,10 +59,13 @@ int rootfs_attach(const struct launch *launch, int *ret_root_fd, struct err *err
 	int r = seal_old_root(launch, err);
 	if (r < 0)
 		return r;
-	/* The mount goes on top of the old root, where every namespace has a place for it; lookups from "/" still start
-	 * beneath, so the host's files stay in reach until rootfs_enter(). */
-	scoped_fd int old_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	r = old_root < 0 ? -errno : mount_tree_attach(launch->rootfs_tree, old_root);
+	/* Hooks look for it at its path. A root that was handed over, or that a user namespace cannot reach, goes on top of
+	 * the old root: lookups from "/" still start beneath, so the host's files stay in reach until rootfs_enter(). */
+	scoped_fd int place =
+		launch->options->rootfs_fd < 0 ? open(launch->spec->root->path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (place < 0)
+		place = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = place < 0 ? -errno : mount_tree_attach(launch->rootfs_tree, place);
 	if (r < 0)
 		return err_sys(err, r, "root.attach", "attach the root file system");
 	*ret_root_fd = fcntl(launch->rootfs_tree, F_DUPFD_CLOEXEC, 0);
@@ -74,7 +77,13 @@ int rootfs_fill(const struct launch *launch, int root_fd, struct err *err)
 	if (!(launch->new_namespaces & CLONE_NEWNS))
 		return 0; /* the caller's own mounts are not ours to change */
 	int r = mounts_make(launch, root_fd, err);
-	return r < 0 ? r : devices_make(launch, root_fd, err);
+	if (r == 0)
+		r = devices_make(launch, root_fd, err);
+	/* a missing working directory is made while the root can still be written to; one that cannot be is seen later */
+	scoped_fd int cwd = -1;
+	if (r == 0 && launch->process)
+		(void)path_make_directories_in_root(root_fd, launch->process->cwd, 0755, &cwd);
+	return r;
 }
 
 int rootfs_protect(const struct launch *launch, int root_fd, struct err *err)
