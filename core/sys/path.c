@@ -15,6 +15,7 @@
 #include "core/base/scoped.h"
 #include "core/base/str.h"
 
+#define LINKS_MAX 40 /* as the kernel's */
 #define RETRIES_MAX 64 /* openat2 answers EAGAIN while a rename or mount races with the lookup */
 
 static int open_resolved(int dir_fd, const char *path, int flags, mode_t mode, uint64_t resolve)
@@ -44,8 +45,30 @@ int path_open_in_root(int dir_fd, const char *path, int flags, mode_t mode)
 	return open_resolved(dir_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+static int make_all_in_root(int root_fd, const char *path, mode_t mode, int depth, int *ret_fd);
+
+/* What the link @name in @parent, which lies at @prefix (NULL: the root), leads to is missing: make that. */
+static int make_link_target(int root_fd, int parent, const char *prefix, const char *name, mode_t mode, int depth)
+{
+	char target[4096];
+	ssize_t length = readlinkat(parent, name, target, sizeof target);
+	if (length < 0)
+		return errno == EINVAL ? 0 : -errno; /* made by somebody else meanwhile, and no link */
+	if (length == (ssize_t)sizeof target)
+		return -ENAMETOOLONG;
+	if (depth >= LINKS_MAX)
+		return -ELOOP;
+	target[length] = '\0';
+	scoped_free char *path =
+		target[0] == '/' || !prefix ? str_printf("%s", target) : str_printf("%s/%s", prefix, target);
+	if (!path)
+		return -ENOMEM;
+	scoped_fd int made = -1;
+	return make_all_in_root(root_fd, path, mode, depth + 1, &made);
+}
+
 /* Makes the last part of @prefix, whose parent is there. */
-static int make_one_in_root(int root_fd, char *prefix, mode_t mode)
+static int make_one_in_root(int root_fd, char *prefix, mode_t mode, int depth)
 {
 	char *slash = strrchr(prefix, '/');
 	const char *name = slash ? slash + 1 : prefix;
@@ -59,12 +82,19 @@ static int make_one_in_root(int root_fd, char *prefix, mode_t mode)
 	}
 	if (parent < 0)
 		return parent;
-	if (mkdirat(parent, name, mode) < 0 && errno != EEXIST)
+	if (mkdirat(parent, name, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
 		return -errno;
-	return 0;
+	if (slash)
+		*slash = '\0';
+	int r = make_link_target(root_fd, parent, slash ? prefix : NULL, name, mode, depth);
+	if (slash)
+		*slash = '/';
+	return r;
 }
 
-int path_make_directories_in_root(int root_fd, const char *path, mode_t mode, int *ret_fd)
+static int make_all_in_root(int root_fd, const char *path, mode_t mode, int depth, int *ret_fd)
 {
 	while (*path == '/')
 		path++;
@@ -85,7 +115,7 @@ int path_make_directories_in_root(int root_fd, const char *path, mode_t mode, in
 		if (end)
 			*end = '\0';
 		scoped_fd int here = path_open_in_root(root_fd, prefix, O_PATH | O_DIRECTORY, 0);
-		int r = here == -ENOENT ? make_one_in_root(root_fd, prefix, mode) : here;
+		int r = here == -ENOENT ? make_one_in_root(root_fd, prefix, mode, depth) : here;
 		if (r < 0)
 			return r;
 		if (end) {
@@ -100,6 +130,11 @@ int path_make_directories_in_root(int root_fd, const char *path, mode_t mode, in
 		return fd;
 	*ret_fd = fd;
 	return 0;
+}
+
+int path_make_directories_in_root(int root_fd, const char *path, mode_t mode, int *ret_fd)
+{
+	return make_all_in_root(root_fd, path, mode, 0, ret_fd);
 }
 
 int path_make_directories(const char *path, mode_t mode, struct err *err)

@@ -76,7 +76,8 @@ static int listen_fds(struct launch_options *options)
 
 static int create_or_run(const struct globals *globals, char **argv, bool run, int *ret_status, struct err *err)
 {
-	struct launch_options options = {.bundle = ".", .config = "config.json", .rootfs_fd = -1, .rootfs_fd_number = UINT64_MAX, .run = run};
+	struct launch_options options = {
+		.bundle = ".", .config = "config.json", .rootfs_fd = -1, .rootfs_fd_number = UINT64_MAX, .run = run};
 	const char *id = NULL;
 	int r = arguments_parse(CREATE_OPTIONS, "ID", argv, &options, &id, 1, NULL, err);
 	if (r != 0)

@@ -277,6 +277,15 @@ static bool may_do_without(const struct limit_row *row, const struct oci_resourc
 		*resources->memory->swap >= *resources->memory->limit);
 }
 
+/* Has the table a row that says the same in v2's words? Without one a v1 limit cannot be kept on v2. */
+static bool has_v2_rows(const char *controller)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++)
+		if (ROWS[i].version == V2 && strcmp(ROWS[i].controller, controller) == 0)
+			return true;
+	return false;
+}
+
 static int apply_row(const struct cgroup *group, const struct limit_row *row, const struct oci_resources *resources,
 		     struct err *err)
 {
@@ -285,9 +294,10 @@ static int apply_row(const struct cgroup *group, const struct limit_row *row, co
 		return 0;
 	bool v2 = false;
 	int dir_fd = find_controller(group, row->controller, &v2);
-	if (v2 != (row->version == V2))
+	bool missing = v2 && row->version == V1 && !has_v2_rows(row->controller);
+	if (!missing && v2 != (row->version == V2))
 		return 0; /* its twin for the other version is in the table too */
-	if (dir_fd < 0)
+	if (dir_fd < 0 || missing)
 		return controller_missing(row->controller, row->file, err);
 	int r = write_file(group, v2, row->controller, dir_fd, row->file, text, err);
 	if (r == -ENOENT && row->fallback)

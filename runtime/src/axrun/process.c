@@ -164,8 +164,9 @@ static int make_directory(const char *cwd, struct err *err)
 	scoped_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	scoped_fd int fd = -1;
 	int r = root < 0 ? -errno : path_make_directories_in_root(root, cwd, 0755, &fd);
-	return r < 0 && r != -EEXIST && r != -EROFS ? err_sys(err, r, "process.cwd", "make the working directory %s", cwd)
-						     : 0;
+	/* one that exists as something else, or that leads through /proc's links, is judged when it is entered */
+	bool judged_later = r == -EEXIST || r == -EROFS || r == -ELOOP || r == -ENOTDIR;
+	return r < 0 && !judged_later ? err_sys(err, r, "process.cwd", "make the working directory %s", cwd) : 0;
 }
 
 int process_plan(const struct launch *launch, struct process_plan *ret_plan, struct err *err)

@@ -1,5 +1,6 @@
 #include "runtime/src/axrun/seccomp_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -121,6 +122,22 @@ int seccomp_cache_get(int dir_fd, const struct buf *profile, struct seccomp_prog
 	return 0;
 }
 
+/* Profiles are few; where they are not, the cache starts anew rather than grow for ever. */
+static void make_room(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return;
+	size_t count = 0;
+	while (readdir(dir))
+		count++;
+	rewinddir(dir);
+	for (struct dirent *entry = readdir(dir); entry && count > SECCOMP_CACHE_ENTRIES_MAX; entry = readdir(dir))
+		(void)unlinkat(dir_fd, entry->d_name, 0); /* "." and ".." stay; another axrun may be faster */
+	(void)closedir(dir);
+}
+
 void seccomp_cache_put(int dir_fd, const struct buf *profile, const struct seccomp_program *program)
 {
 	char name[NAME_MAX_BYTES], temporary[NAME_MAX_BYTES + 16];
@@ -130,6 +147,7 @@ void seccomp_cache_put(int dir_fd, const struct buf *profile, const struct secco
 		.profile_bytes = (uint32_t)profile->size, .instructions = program->length, .notifies = program->notifies};
 	memcpy(header.magic, MAGIC, sizeof MAGIC);
 	scoped_done(buf_done) struct buf file = {.max = SECCOMP_PROFILE_MAX * 2};
+	make_room(dir_fd);
 	scoped_fd int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;

@@ -10,6 +10,7 @@ struct oci_seccomp;
 struct seccomp_program;
 
 #define SECCOMP_PROFILE_MAX (1 << 20)
+#define SECCOMP_CACHE_ENTRIES_MAX 64
 
 /* What decides the program, as bytes (not text): appended to @ret_profile. Errors: -ENOMEM, -EMSGSIZE. */
 int seccomp_profile_bytes(const struct oci_seccomp *seccomp, struct buf *ret_profile);

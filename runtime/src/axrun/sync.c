@@ -64,6 +64,9 @@ int sync_receive(int socket, struct sync_message *ret_message, struct err *err)
 	int fd = -1;
 	size_t count = 0;
 	ssize_t length = fd_receive_message(socket, &packet, sizeof packet, &fd, 1, &count);
+	/* the other side ended without reading all that we sent (a "go on", mostly): told once, before its own last words */
+	if (length == -ECONNRESET)
+		length = fd_receive_message(socket, &packet, sizeof packet, &fd, 1, &count);
 	if (length < 0 && length != -ECONNRESET)
 		return err_sys(err, (int)length, "sync.receive", "wait for the container's first process");
 	if (length <= 0)
