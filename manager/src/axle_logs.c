@@ -28,6 +28,7 @@ struct log_reader {
 	struct buf line; /* what was read of a line that is not whole yet */
 	uint64_t skip;	 /* whole lines that come before the wanted ones */
 	uint64_t lines;	 /* whole lines seen */
+	bool within;	 /* a line whose end is yet to come */
 	bool counting;
 	Axle__LogLine batch[BATCH_LINES];
 	Axle__LogLine *pointers[BATCH_LINES];
@@ -79,6 +80,7 @@ static int take_record(struct log_reader *reader, const char *text, size_t lengt
 	bool wanted = reader->lines >= reader->skip;
 	if (!line.partial)
 		reader->lines++;
+	reader->within = line.partial;
 	if (reader->counting || !wanted || line.time_ns < reader->request->since ||
 	    (reader->request->until && line.time_ns > reader->request->until))
 		return 0;
@@ -216,6 +218,7 @@ static int read_log(struct log_reader *reader, struct container *container)
 		reader->counting = true;
 		r = read_all(reader);
 		reader->counting = false;
+		reader->lines += reader->within; /* the last line of a program that ended without a newline */
 		reader->skip = reader->lines > request->tail ? reader->lines - request->tail : 0;
 		reader->lines = 0;
 		buf_clear(&reader->line);
