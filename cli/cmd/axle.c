@@ -1,8 +1,10 @@
 /* axle: the command line of a node. */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "cli/src/cli.h"
 #include "cli/src/exit.h"
@@ -33,6 +35,13 @@ static void print_help(void)
 	(void)puts("\n`axle COMMAND --help` says more of a command.");
 }
 
+/* As if SIGPIPE had ended this program, which it does to others; here it would also come from the daemon's socket. */
+static bool reader_has_gone(void)
+{
+	struct pollfd output = {.fd = STDOUT_FILENO};
+	return poll(&output, 1, 0) > 0 && output.revents & POLLERR;
+}
+
 static int run(char **words, const char *socket)
 {
 	struct err err = {0};
@@ -42,7 +51,10 @@ static int run(char **words, const char *socket)
 		r = verbs_run(&cli, "axle", VERBS, words, &err);
 		cli_done(&cli);
 	}
-	if (fflush(stdout) != 0 && r == 0)
+	bool unwritten = fflush(stdout) != 0 || ferror(stdout);
+	if (unwritten && reader_has_gone())
+		return 128 + SIGPIPE;
+	if (unwritten && r >= 0)
 		r = err_sys(&err, -EIO, "cli.output", "write to standard output");
 	if (r >= 0)
 		return r;

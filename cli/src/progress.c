@@ -22,6 +22,7 @@ struct layer {
 
 struct progress {
 	struct arena *arena;
+	const char *name;
 	bool quiet;
 	bool terminal;
 	struct layer layers[LAYERS_MAX];
@@ -31,12 +32,13 @@ struct progress {
 	bool dirty;
 };
 
-struct progress *progress_new(struct arena *arena, bool quiet)
+struct progress *progress_new(struct arena *arena, const char *name, bool quiet)
 {
 	struct progress *progress = arena_alloc(arena, sizeof *progress);
 	if (!progress)
 		return NULL;
 	progress->arena = arena;
+	progress->name = name;
 	progress->quiet = quiet;
 	const char *term = getenv("TERM");
 	progress->terminal = isatty(STDERR_FILENO) && term && !str_equal(term, "dumb");
@@ -147,11 +149,12 @@ static void take_layer(struct progress *progress, const Axle__LayerProgress *mes
 static void take_resolved(struct progress *progress, const Axle__PullResolved *resolved)
 {
 	struct arena scratch = {.max = 4096};
+	const char *name = *resolved->reference ? resolved->reference : progress->name;
 	const char *line = resolved->total_bytes > 0 ?
-				   arena_printf(&scratch, "%s: %u layer%s, %s", resolved->reference, resolved->layers,
+				   arena_printf(&scratch, "%s: %u layer%s, %s", name, resolved->layers,
 						resolved->layers == 1 ? "" : "s",
 						format_size(&scratch, resolved->total_bytes)) :
-				   arena_printf(&scratch, "%s", resolved->reference);
+				   arena_printf(&scratch, "%s", name);
 	if (line)
 		say(progress, line);
 	arena_done(&scratch);

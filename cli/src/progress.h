@@ -9,8 +9,9 @@ struct arena;
 
 struct progress;
 
-/* All in @arena. NULL when out of memory. @quiet: nothing is printed. */
-struct progress *progress_new(struct arena *arena, bool quiet);
+/* All in @arena. NULL when out of memory. @name: of what is fetched, until the daemon says the complete one. @quiet: nothing
+ * is printed. */
+struct progress *progress_new(struct arena *arena, const char *name, bool quiet);
 
 /* Takes one message of Images.Pull or Images.Load. */
 void progress_take(struct progress *progress, const Axle__PullResponse *response);

@@ -49,7 +49,7 @@ int pull_image(struct cli *cli, const struct pull_options *options, const char *
 		request.auth = &auth;
 		r = set_credentials(options->credentials, &cli->arena, &auth, err);
 	}
-	struct pull pull = {.cli = cli, .progress = progress_new(&cli->arena, options->quiet)};
+	struct pull pull = {.cli = cli, .progress = progress_new(&cli->arena, options->image, options->quiet)};
 	if (r == 0 && !pull.progress)
 		r = err_set(err, -ENOMEM, "cli.memory", "out of memory");
 	if (r < 0)

@@ -29,8 +29,10 @@ struct session {
 	struct terminal terminal;
 	uv_signal_t signals[ARRAY_COUNT(SIGNALS)];
 	unsigned signals_open;
-	struct err *err;
-	bool started;
+	struct err err; /* of result */
+	bool started; /* the stream is open */
+	bool running; /* the process is */
+	int kept_signal;
 	bool exited;
 	int exit_code;
 	bool detached;
@@ -120,6 +122,15 @@ static void give_up(struct session *session, int result)
 	session->done = true;
 }
 
+/* While the process is being started there is nobody to signal: the last one is kept until then. */
+static void pass_on(struct session *session, int number)
+{
+	if (session->running)
+		send_signal(session, number);
+	else
+		session->kept_signal = number;
+}
+
 static void interrupt(struct session *session, int number)
 {
 	session->interrupted = true;
@@ -132,8 +143,8 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct session *session = handle->data;
 	if (number == SIGWINCH)
 		send_size(session);
-	else if (session->options->proxy_signals && !session->options->tty && session->started)
-		send_signal(session, number);
+	else if (session->options->proxy_signals && !session->options->tty)
+		pass_on(session, number);
 	else if (number != SIGUSR1 && number != SIGUSR2)
 		interrupt(session, number);
 }
@@ -157,24 +168,23 @@ static void print(struct session *session, int fd, ProtobufCBinaryData bytes)
 	if (r == -EPIPE)
 		interrupt(session, SIGPIPE);
 	else if (r < 0 && !session->done)
-		give_up(session, err_sys(session->err, r, "cli.output", "write to standard %s",
+		give_up(session, err_sys(&session->err, r, "cli.output", "write to standard %s",
 					 fd == STDOUT_FILENO ? "output" : "error"));
+}
+
+/* Before the process runs: what it writes first may need a raw terminal already. */
+static int prepare_terminal(struct session *session, struct err *err)
+{
+	if (session->options->stdin_open && session->options->tty && isatty(STDIN_FILENO))
+		return terminal_make_raw(&session->terminal, STDIN_FILENO, err);
+	session->keys.count = 0; /* bytes that nobody types */
+	return 0;
 }
 
 static void begin_input(struct session *session)
 {
 	if (!session->options->stdin_open || session->done)
 		return;
-	bool terminal = session->options->tty && isatty(STDIN_FILENO);
-	if (terminal) {
-		int r = terminal_make_raw(&session->terminal, STDIN_FILENO, session->err);
-		if (r < 0) {
-			give_up(session, r);
-			return;
-		}
-	} else {
-		session->keys.count = 0;
-	}
 	session->input = input_new(&session->cli->loop, STDIN_FILENO, on_input, session);
 	if (!session->input)
 		on_input(NULL, 0, session);
@@ -222,13 +232,13 @@ static void on_done(struct grpc_call *call, enum grpc_status status, const struc
 	session->done = true;
 	bool lost = str_equal(err->reason, "grpc.connection-lost");
 	if (status != GRPC_OK && !session->exited && !session->detached)
-		session->result = err_set(session->err, err->code, err->reason, "%s",
+		session->result = err_set(&session->err, err->code, err->reason, "%s",
 					  lost ? "the connection to axled was lost: the container goes on" : err->message);
 }
 
 /* ---- The whole ---- */
 
-static int begin_call(struct session *session, const ProtobufCMessage *start)
+static int begin_call(struct session *session, const ProtobufCMessage *start, struct err *err)
 {
 	static const struct grpc_events EVENTS = {
 		.on_message = on_message, .on_writable = on_writable, .on_done = on_done};
@@ -242,7 +252,7 @@ static int begin_call(struct session *session, const ProtobufCMessage *start)
 					     .method = session->is_exec ? "Exec" : "Attach",
 					     .message = session->is_exec ? &exec.base : &attach.base,
 					     .stream = true};
-	return grpc_client_call(session->cli->client, &request, &EVENTS, session, &session->call, session->err);
+	return grpc_client_call(session->cli->client, &request, &EVENTS, session, &session->call, err);
 }
 
 static void run_until(struct session *session, const bool *flag)
@@ -270,18 +280,27 @@ static void session_end(struct session *session)
 		(void)uv_run(&session->cli->loop, UV_RUN_NOWAIT);
 }
 
-static int talk(struct session *session)
+/* Where the start failed, that is what a person must hear of, and not what the stream says of it. */
+static int talk(struct session *session, struct err *err)
 {
 	const struct session_options *options = session->options;
 	run_until(session, &session->started);
+	int r = session->done ? 0 : prepare_terminal(session, err);
+	if (r < 0)
+		return r;
 	if (!session->done && options->on_started) {
-		int r = options->on_started(session->cli, options->data, session->err);
+		r = options->on_started(session->cli, options->data, err);
 		if (r < 0)
 			return r;
 	}
+	session->running = true;
+	if (session->kept_signal != 0)
+		send_signal(session, session->kept_signal);
 	begin_input(session);
 	send_size(session);
 	run_until(session, &session->done);
+	if (session->result < 0)
+		*err = session->err;
 	return session->result;
 }
 
@@ -290,18 +309,17 @@ int session_run(struct cli *cli, const ProtobufCMessage *start, const struct ses
 {
 	struct session session = {.cli = cli,
 				  .options = options,
-				  .is_exec = start->descriptor == &axle__exec_start__descriptor,
-				  .err = err};
+				  .is_exec = start->descriptor == &axle__exec_start__descriptor};
 	const char *keys = options->detach_keys ? options->detach_keys : DETACH_KEYS_DEFAULT;
 	int r = detach_keys_parse(keys, &session.keys, err);
 	if (r == 0)
 		r = cli_connect(cli, err);
 	if (r == 0)
-		r = begin_call(&session, start);
+		r = begin_call(&session, start, err);
 	if (r < 0)
 		return r;
 	watch_signals(&session);
-	r = talk(&session);
+	r = talk(&session, err);
 	session_end(&session);
 	if (r < 0)
 		return r;

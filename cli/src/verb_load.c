@@ -115,7 +115,7 @@ static int run(struct cli *cli, char **words, const void *values, struct err *er
 {
 	const struct options *options = values;
 	(void)words;
-	struct load load = {.err = err, .progress = progress_new(&cli->arena, options->quiet)};
+	struct load load = {.err = err, .progress = progress_new(&cli->arena, options->input, options->quiet)};
 	load.chunk = arena_alloc(&cli->arena, CHUNK_BYTES);
 	if (!load.progress || !load.chunk)
 		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
