@@ -27,8 +27,8 @@ int main(int argc, char **argv)
 	int first = 0;
 	int r = opt_parse(OPTIONS, argv, false, &options, &first, &err);
 	if (r == OPT_HELP) {
-		printf("usage: axsignal-holder --mount DIR --socket FILE\nKeeps what axsignald needs to go on after it was killed. Started by "
-		       "axsignald.\n\n");
+		printf("usage: axsignal-holder --mount DIR --socket FILE\n"
+		       "Keeps what axsignald needs to go on after it was killed. Started by axsignald.\n\n");
 		opt_print_help(stdout, OPTIONS);
 		return EXIT_SUCCESS;
 	}

@@ -19,7 +19,10 @@ def run_check(stage, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=20)
 
 
-@pytest.mark.parametrize("name, count", [("vss_release_4.0.json", 910), ("vss_release_5.1.json", 1321), ("vss_release_6.0.json", 1263)])
+EXPORTS = [("vss_release_4.0.json", 910), ("vss_release_5.1.json", 1321), ("vss_release_6.0.json", 1263)]
+
+
+@pytest.mark.parametrize("name, count", EXPORTS)
 def test_official_exports(stage, name, count):
     path = vss(name)
     if not path:

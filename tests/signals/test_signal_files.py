@@ -579,7 +579,8 @@ def test_read_of_shells(signals, shell):
 
 @pytest.mark.parametrize("command", [
     "cat {}", "dd if={} bs=1 status=none", "dd if={} bs=4096 count=1 status=none", "tail -n1 {}", "head -n1 {}", "busybox cat {}",
-    "busybox tail -n1 {}", "grep -h . {}", "sed -n p {}", "awk 1 {}", "cp {} /dev/stdout", "python3 -c 'print(open(\"{}\").read(),end=\"\")'",
+    "busybox tail -n1 {}", "grep -h . {}", "sed -n p {}", "awk 1 {}", "cp {} /dev/stdout",
+    "python3 -c 'print(open(\"{}\").read(),end=\"\")'",
     "busybox dd if={} bs=1 2>/dev/null", "tar -cf - -C / {} | tar -xOf - 2>/dev/null | tr -d '\\000'",
 ])
 def test_tools(signals, command):
@@ -631,7 +632,8 @@ def test_go(signals, folder):
     if not go:
         pytest.skip("no Go compiler")
     (folder / "main.go").write_text(GO)
-    environment = dict(os.environ, GOCACHE=str(folder / "cache"), GOPATH=str(folder / "gopath"), HOME=str(folder), GO111MODULE="off")
+    environment = dict(os.environ, GOCACHE=str(folder / "cache"), GOPATH=str(folder / "gopath"), HOME=str(folder),
+                       GO111MODULE="off")
     subprocess.run([go, "build", "-o", folder / "program", folder / "main.go"], check=True, env=environment, timeout=300)
     signals.write(SPEED, "99")
     result = subprocess.run([folder / "program", signals.files / SPEED], capture_output=True, text=True, timeout=20)

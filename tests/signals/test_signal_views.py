@@ -61,7 +61,7 @@ class Container:
                         "capabilities": {kind: [] for kind in ("bounding", "effective", "permitted")}},
             "root": {"path": "rootfs"},
             "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
-                       {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]}],
+                       {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]}],
             "annotations": annotations,
             "hooks": {"createRuntime": [{"path": hook, "args": [
                 "axsignal-hook", "--control", str(service.state / "control.sock"), *hook_words]}]},
@@ -70,15 +70,17 @@ class Container:
         (self.folder / "config.json").write_text(json.dumps(config))
         self.state = self.folder / "state"
 
-    def call(self, *words, **options):
-        return subprocess.run([*self.runtime, "--root", self.state, *words], capture_output=True, text=True, timeout=60, **options)
+    def call(self, *words):
+        return subprocess.run([*self.runtime, "--root", self.state, *words], capture_output=True, text=True, timeout=60)
+
+    def create(self):
+        """Its exit code. What it leaves has our output: never a pipe."""
+        words = [*self.runtime, "--root", self.state, "create", "--bundle", self.folder, self.name]
+        with open(self.folder / "out", "wb") as out:
+            return subprocess.run(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=60, check=False).returncode
 
     def start(self):
-        # create leaves a process with our output: never a pipe
-        with open(self.folder / "out", "wb") as out:
-            done = subprocess.run([*self.runtime, "--root", self.state, "create", "--bundle", self.folder, self.name], stdout=out,
-                                  stderr=out, stdin=subprocess.DEVNULL, timeout=60, check=False)
-        assert done.returncode == 0, (self.folder / "out").read_text()
+        assert self.create() == 0, (self.folder / "out").read_text()
         done = self.call("start", self.name)
         assert done.returncode == 0, done.stderr
         self.pid = json.loads(self.call("state", self.name).stdout)["pid"]
@@ -90,7 +92,11 @@ class Container:
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def sees(self, path):
-        return f"/proc/{self.pid}/root/dev/signal/{path}"
+        return self.inside("dev/signal/" + path)
+
+    def inside(self, path):
+        """A path of the container, from outside."""
+        return os.path.join("/proc", str(self.pid), "root", path)
 
     def remove(self):
         self.call("delete", "-f", self.name)
@@ -138,7 +144,8 @@ def containers(stage, folder, tag):
 
 
 # crun refuses the mix of cgroups v1 and a v2 tree with controllers: for it alone the v2 tree is covered.
-CRUN = ["unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/fs/cgroup/unified && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
+CRUN = ["unshare", "-m", "sh", "-c",
+        "mount -t tmpfs none /sys/fs/cgroup/unified && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
 RUNTIMES = {"axrun": None, "crun": CRUN, "runc": ["/usr/sbin/runc"]}
 
 
@@ -203,7 +210,8 @@ def test_revocation_reaches_open_descriptors(guarded, containers):
     fd = os.open(container.sees(SPEED), os.O_RDONLY)
     stream = os.open(container.sees(SPEED), os.O_RDONLY | os.O_NONBLOCK)
     assert os.read(fd, 10) == b"88.5\n" and os.read(stream, 10) == b"88.5\n"
-    waiting = subprocess.Popen(["cat", container.sees(SPEED + "@follow")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    waiting = subprocess.Popen(["cat", container.sees(SPEED + "@follow")], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
     assert waiting.stdout.readline() == b"88.5\n"
     guarded.config.write_text(POLICY.replace('"Vehicle.Speed", ', "", 1))
     guarded.reload()
@@ -232,7 +240,7 @@ def test_a_rate_is_not_the_containers_to_escape(guarded, containers):
 def test_each_view_has_a_socket_with_the_same_grants(guarded, containers):
     container = containers(guarded, ALL)
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(f"/proc/{container.pid}/root/dev/signal.sock")
+        client.connect(container.inside("dev/signal.sock"))
         stream = client.makefile("rw")
 
         def ask(line):
@@ -257,7 +265,7 @@ def test_views_go_on_after_a_kill(guarded, containers):
     os.close(fd)
     assert container.run("cat /dev/signal/Vehicle/Speed") == (0, "50")
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(f"/proc/{container.pid}/root/dev/signal.sock")
+        client.connect(container.inside("dev/signal.sock"))
         client.sendall(b"get Vehicle.Speed\n")
         assert client.recv(100) == b"ok 50\n"
 
@@ -287,11 +295,12 @@ def test_the_audit_has_grants_denials_and_actuations(make_signals, containers, f
 def test_a_hostile_container(guarded, containers):
     container = containers(guarded, ALL)
     for script in ("cat /dev/signal/../signal/Vehicle/IsMoving", "cat /dev/signal/Vehicle/Speed@meta@state",
-                   "cat '/dev/signal/Vehicle/Speed@follow/../IsMoving'", "echo x > /dev/signal/new", "mv /dev/signal/Vehicle /dev/signal/V",
-                   "cat /dev/signal/@stream@stream", "ls /dev/signal/Vehicle/IsMoving@state"):
+                   "cat '/dev/signal/Vehicle/Speed@follow/../IsMoving'", "echo x > /dev/signal/new",
+                   "mv /dev/signal/Vehicle /dev/signal/V", "cat /dev/signal/@stream@stream",
+                   "ls /dev/signal/Vehicle/IsMoving@state"):
         assert container.run(script)[0] != 0, script
-    refused = container.run("i=0; while [ $i -lt 3000 ]; do [ -e /dev/signal/Vehicle/Speed@above=$i ] || echo no; i=$((i+1)); done")[1]
-    assert "no" in refused
+    names = "i=0; while [ $i -lt 3000 ]; do [ -e /dev/signal/Vehicle/Speed@above=$i ] || echo no; i=$((i+1)); done"
+    assert "no" in container.run(names)[1]
     assert guarded.read(SPEED) == "88.5\n"
     os.stat(guarded.files / (SPEED + "@above=77777"))  # the host's names are the host's
 
@@ -300,10 +309,8 @@ def test_a_service_that_is_not_there_fails_the_start_with_its_reason(guarded, co
     container = containers(guarded, ALL, start=False)
     guarded.process.send_signal(signal.SIGTERM)
     guarded.process.wait(5)
-    with open(container.folder / "out", "wb") as out:
-        done = subprocess.run([*container.runtime, "--root", container.state, "create", "--bundle", container.folder, container.name],
-                              stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=60, check=False)
-    assert done.returncode != 0
+    assert container.create() != 0
+    assert "axsignal-hook: " in (container.folder / "out").read_text()
 
 
 def test_podman(guarded, make_podman, stage, image_layout, folder):
@@ -318,7 +325,8 @@ def test_podman(guarded, make_podman, stage, image_layout, folder):
     podman = make_podman(stage.program("axrun"))
     podman.load(image_layout, "busybox", "localhost/busybox")
     options = ["--hooks-dir", hooks, "--runtime-flag", f"root={folder}/axrun", "run", "--rm"]
-    text = podman.podman(*options, "--annotation", "axle.signals.read=Vehicle.**", "localhost/busybox", "cat", "/dev/signal/Vehicle/Speed")
+    cat = ["localhost/busybox", "cat", "/dev/signal/Vehicle/Speed"]
+    text = podman.podman(*options, "--annotation", "axle.signals.read=Vehicle.**", *cat)
     assert text == "88.5"
-    done = podman.run(*options, "localhost/busybox", "cat", "/dev/signal/Vehicle/Speed")
+    done = podman.run(*options, *cat)
     assert done.returncode != 0

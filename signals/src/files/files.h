@@ -26,7 +26,8 @@ void files_free(struct files *files);
 SCOPED_DEFINE(struct files, files_free)
 
 /* Serves the connection behind @fd, which it takes over. @number: 0 for the host's, the same over restarts.
- * @view: NULL for the host's; borrowed. @name: how its subjects are called; NULL on the host (their uid). @resume: an earlier daemon served it: its open files go on.
+ * @view: NULL for the host's; borrowed. @name: how its subjects are called; NULL on the host (their uid).
+ * @resume: an earlier daemon served it: its open files go on.
  * Errors: -ENOMEM, -EBUSY (the number is in use), -ENOTSUP (the kernel cannot send requests again: before 6.9). */
 int files_connect(struct files *files, int fd, unsigned number, const struct view *view, const char *name,
 		  bool resume, struct connection **ret_connection, struct err *err);
