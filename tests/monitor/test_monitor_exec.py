@@ -1,6 +1,7 @@
 """Exec sessions: further processes in a running container."""
 import json
 import os
+import resource
 import signal
 import time
 
@@ -82,6 +83,17 @@ def test_a_timeout_kills_all_that_the_process_started(running):
     assert b"sleep 1000" in listed
     for gone in (b"sleep 777", b"sleep 778", b"sleep 779"):  # another session, an orphan, the process itself
         assert gone not in listed
+
+
+def test_a_timeout_kills_more_processes_than_it_has_descriptors(running):
+    hard = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (64, hard))
+    output, exited = running.exec_output(
+        "crowd", "sh", "-c", "for i in $(seq 150); do sleep 777 & done; echo started; wait", timeout_ms=1500)
+    assert (output, exited["reason"]) == (b"started\n", "timeout")
+    assert resource.prlimit(running.pid, resource.RLIMIT_NOFILE) == (64, hard)
+    listed, _ = running.exec_output("ps", "ps", "-o", "args")
+    assert b"sleep 777" not in listed
 
 
 def test_sessions_end_with_their_client_where_asked(running):

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
@@ -87,12 +88,27 @@ static bool find_more(struct tree *tree)
 	return tree->count > before;
 }
 
+/* Each member costs a descriptor. The wider limit is taken back: programs that we start would inherit it. */
+static struct rlimit widen_descriptors(void)
+{
+	struct rlimit before = {0};
+	if (getrlimit(RLIMIT_NOFILE, &before) < 0)
+		return before;
+	rlim_t wanted = PROCESS_TREE_MAX + 256;
+	struct rlimit wider = before;
+	wider.rlim_cur = wanted < before.rlim_max ? wanted : before.rlim_max;
+	if (wider.rlim_cur > before.rlim_cur)
+		(void)setrlimit(RLIMIT_NOFILE, &wider); /* else fewer are reached at once */
+	return before;
+}
+
 size_t process_tree_kill(pid_t root)
 {
 	struct tree tree = {.root = root};
 	tree.members = calloc(PROCESS_TREE_MAX, sizeof *tree.members);
 	if (!tree.members)
 		return 0;
+	struct rlimit before = widen_descriptors();
 	privileges_raise(PRIVILEGE_SIGNAL);
 	add_member(&tree, root);
 	/* Twice in a row without a new one: what was being born while we looked has been seen too. */
@@ -104,6 +120,8 @@ size_t process_tree_kill(pid_t root)
 		(void)close(tree.members[i].pidfd);
 	}
 	privileges_lower();
+	if (before.rlim_max > 0)
+		(void)setrlimit(RLIMIT_NOFILE, &before); /* back to what it was */
 	size_t count = tree.count;
 	free(tree.members);
 	return count;
