@@ -349,8 +349,11 @@ static const char *curl_words(struct transfer *transfer, CURLcode code)
 {
 	long os_error = 0;
 	bool connecting = code == CURLE_COULDNT_CONNECT;
-	if (connecting && curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error > 0)
-		return strerrordesc_np((int)os_error);
+	if (connecting && curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error > 0) {
+		(void)snprintf(transfer->curl_message, sizeof transfer->curl_message, "cannot connect: %s",
+			       strerrordesc_np((int)os_error));
+		return transfer->curl_message;
+	}
 	transfer->curl_message[strcspn(transfer->curl_message, "\r\n")] = '\0';
 	return transfer->curl_message[0] ? transfer->curl_message : curl_easy_strerror(code);
 }

@@ -21,13 +21,12 @@ static const char ACCEPT[] = MEDIA_OCI_INDEX ", " MEDIA_OCI_MANIFEST ", " MEDIA_
 
 int registry_transport_error(int r, struct err *err)
 {
-	if (!err || !err->reason || !str_after_prefix(err->reason, "http."))
+	if (r >= 0 || !err || !err->reason || !str_after_prefix(err->reason, "http."))
 		return r;
+	struct err cause = *err;
 	bool unreachable = r == -EHOSTUNREACH || r == -ETIMEDOUT;
-	err->reason = unreachable ? "registry.unreachable" : r == -ENOMEM ? "registry.memory" : "registry.protocol";
-	if (r == -ETIMEDOUT)
-		err->code = -EHOSTUNREACH;
-	return unreachable ? err_add(err, -EHOSTUNREACH, "registry") : err_add(err, r, "registry");
+	const char *reason = unreachable ? "registry.unreachable" : r == -ENOMEM ? "registry.memory" : "registry.protocol";
+	return err_set(err, unreachable ? -EHOSTUNREACH : r, reason, "registry %s", cause.message);
 }
 
 struct registry_fault {
@@ -68,7 +67,7 @@ static const struct {
 	const char *reason;
 	const char *text;
 } REFUSALS[] = {
-	{404, -ENOENT, "image.not-found", "is not there"},
+	{404, -ENOENT, "image.not-found", "is not in its registry"},
 	{401, -EACCES, "registry.unauthorized", "needs other credentials, or does not exist"},
 	{403, -EACCES, "registry.unauthorized", "is forbidden"},
 	{429, -EHOSTUNREACH, "registry.unreachable", "was asked for too often"},
@@ -80,13 +79,11 @@ int registry_refusal(const struct registry *registry, const struct http_response
 {
 	char words[128];
 	words_of(response, words, sizeof words);
-	const char *host = registry->reference.registry;
 	for (size_t i = 0; i < sizeof REFUSALS / sizeof *REFUSALS; i++)
 		if (REFUSALS[i].status == response->status)
-			return err_set(err, REFUSALS[i].code, REFUSALS[i].reason, "registry %s: %s %s%s", host, what,
-				       REFUSALS[i].text, words);
-	return err_set(err, -EPROTO, "registry.protocol", "registry %s: %s: status %d%s", host, what, response->status,
-		       words);
+			return err_set(err, REFUSALS[i].code, REFUSALS[i].reason, "%s %s%s", what, REFUSALS[i].text, words);
+	return err_set(err, -EPROTO, "registry.protocol", "%s: registry %s answers with status %d%s", what,
+		       registry->reference.registry, response->status, words);
 }
 
 static bool may_pass(int result, const struct http_response *response)
@@ -254,11 +251,11 @@ int registry_get_manifest(struct registry *registry, const char *tag, const stru
 			  char ret_type[static 256], struct digest *ret_digest, struct err *err)
 {
 	char named[DIGEST_TEXT_MAX];
-	char what[700];
+	char what[IMAGE_REFERENCE_MAX + 8];
 	if (digest)
 		digest_format(digest, named);
-	(void)snprintf(what, sizeof what, "manifest %s%s%s", registry->reference.repository, digest ? "@" : ":",
-		       digest ? named : tag);
+	(void)snprintf(what, sizeof what, "image %s/%s%s%s", registry->reference.registry, registry->reference.repository,
+		       digest ? "@" : ":", digest ? named : tag);
 	char url[REGISTRY_URL_MAX];
 	(void)snprintf(url, sizeof url, "%s/v2/%s/manifests/%s", registry->base, registry->reference.repository,
 		       digest ? named : tag);
