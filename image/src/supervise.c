@@ -3,10 +3,11 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -223,24 +224,41 @@ static int cancelled(struct err *err)
 	return err_set(err, -ECANCELED, "job.cancelled", "cancelled");
 }
 
-/* Waits for the child; a signal to end is passed on as a kill. Returns 1 where the child has reported its failure. */
-static int wait_for(pid_t child, const sigset_t *signals, struct err *err)
+/* How the child ended. Returns 1 where it has reported its failure. */
+static int outcome(int status, struct err *err)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= EXIT_REPORTED)
+		return WEXITSTATUS(status);
+	return err_set(err, -EIO, "job.worker", "the unprivileged worker ended with %s %d",
+		       WIFSIGNALED(status) ? "signal" : "status",
+		       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+/* Whether somebody wants the job to end: by a signal, or by closing the other end of the progress pipe. */
+static bool is_cancelled(int signal_fd, const struct pollfd *progress)
+{
+	struct signalfd_siginfo info;
+	bool cancel = progress->revents & (POLLERR | POLLHUP);
+	while (read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+		cancel = cancel || info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+	return cancel;
+}
+
+/* Waits for the child; the wish to end is passed on as a kill. Returns as outcome(). */
+static int wait_for(pid_t child, const sigset_t *signals, int progress_fd, struct err *err)
 {
 	bool cancel = false;
+	scoped_fd int signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_fd < 0)
+		return err_sys(err, -errno, "job.worker", "signalfd");
 	for (;;) {
 		int status;
-		pid_t ended = waitpid(child, &status, WNOHANG);
-		if (ended == child) {
-			if (cancel)
-				return cancelled(err);
-			if (WIFEXITED(status) && WEXITSTATUS(status) <= EXIT_REPORTED)
-				return WEXITSTATUS(status);
-			return err_set(err, -EIO, "job.worker", "the unprivileged worker ended with %s %d",
-				       WIFSIGNALED(status) ? "signal" : "status",
-				       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		}
-		int signal = sigwaitinfo(signals, NULL);
-		if (signal == SIGTERM || signal == SIGINT) {
+		if (waitpid(child, &status, WNOHANG) == child)
+			return cancel ? cancelled(err) : outcome(status, err);
+		struct pollfd fds[] = {{signal_fd, POLLIN, 0}, {cancel ? -1 : progress_fd, 0, 0}};
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return err_sys(err, -errno, "job.worker", "poll");
+		if (!cancel && is_cancelled(signal_fd, &fds[1])) {
 			cancel = true;
 			(void)kill(child, SIGKILL);
 		}
@@ -309,7 +327,7 @@ static int run(struct job *job, struct err *err)
 		run_unprivileged(job);
 	if (child < 0)
 		return err_sys(err, -errno, "job.worker", "fork");
-	r = wait_for(child, &signals, err);
+	r = wait_for(child, &signals, job->supervise->progress.fd, err);
 	if (r != 0)
 		return r;
 	return commit(job, err);

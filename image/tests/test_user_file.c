@@ -6,8 +6,8 @@
 #include "core/base/err.h"
 #include "core/base/test_main.h"
 
-static const char PASSWD[] = "# comment\nroot:x:0:0:root:/root:/bin/sh\nbroken\nbad:x:abc:1:::\napp:x:1000:1001:App:/home/app:/bin/sh\n"
-			     "nohome:x:7:7\n";
+static const char PASSWD[] = "# comment\nroot:x:0:0:root:/root:/bin/sh\nbroken\nbad:x:abc:1:::\n"
+			     "app:x:1000:1001:App:/home/app:/bin/sh\nnohome:x:7:7\n";
 static const char GROUP[] = "root:x:0:\nstaff:x:50:other,app\napp:x:1001:app\nwheel:x:10:app\nnearly:x:11:apple\n";
 
 static const struct {
