@@ -6,9 +6,11 @@
 #include <uv.h>
 
 #include "core/base/arena.h"
+#include "core/base/array.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/scoped.h"
+#include "core/base/str.h"
 #include "core/sys/fd.h"
 #include "core/sys/pidfd.h"
 #include "core/sys/spawn.h"
@@ -43,6 +45,21 @@ static int send_request(int socket, const struct helper_request *request, struct
 		     : 0;
 }
 
+/* A reason must outlive the reply that it came in. */
+static const char *keep_reason(const char *reason)
+{
+	static const char *const REASONS[] = {
+		"node.pins",	 "pod.files",	  "pod.hostname", "pod.loopback",  "pod.namespaces", "pod.pin",
+		"pod.sysctl",	 "remove.open",	  "remove.path",  "rootfs.attach", "rootfs.data",    "rootfs.layer",
+		"rootfs.layers", "unmount",	  "user.malformed", "user.not-found", "user.root",   "json.invalid",
+		"json.malformed", "path.remove", "cgroup.remove", "mount.option",  "mount.filesystem",
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(REASONS); i++)
+		if (str_equal(REASONS[i], reason))
+			return REASONS[i];
+	return "helper.failed";
+}
+
 /* Decodes what the helper said. No word at all: it died. */
 static int read_reply(int socket, const struct helper_request *request, struct arena *arena,
 		      struct helper_reply *ret_reply, int *ret_fd, struct err *err)
@@ -61,7 +78,7 @@ static int read_reply(int socket, const struct helper_request *request, struct a
 	if (r < 0)
 		return r;
 	if (ret_reply->failure)
-		return err_set(err, ret_reply->failure->code, ret_reply->failure->reason, "%s",
+		return err_set(err, ret_reply->failure->code, keep_reason(ret_reply->failure->reason), "%s",
 			       ret_reply->failure->message);
 	if (ret_fd)
 		*ret_fd = TAKE_FD(fd);
