@@ -26,7 +26,7 @@ static uint64_t get_bits(const struct dbc_signal *signal, const uint8_t *data)
 	uint64_t raw = 0;
 	unsigned bit = signal->start;
 	for (unsigned i = 0; i < signal->length; i++) {
-		uint64_t value = data[bit / 8] >> (bit % 8) & 1u;
+		uint64_t value = (unsigned)data[bit / 8] >> (bit % 8) & 1u;
 		raw = signal->motorola ? raw << 1 | value : raw | value << i;
 		bit = signal->motorola ? motorola_next(bit) : bit + 1;
 	}
@@ -39,7 +39,10 @@ static void put_bits(const struct dbc_signal *signal, uint64_t raw, uint8_t *dat
 	for (unsigned i = 0; i < signal->length; i++) {
 		unsigned from = signal->motorola ? signal->length - 1u - i : i;
 		uint8_t mask = (uint8_t)(1u << (bit % 8));
-		data[bit / 8] = (uint8_t)((data[bit / 8] & ~mask) | ((raw >> from & 1) ? mask : 0));
+		if (raw >> from & 1)
+			data[bit / 8] |= mask;
+		else
+			data[bit / 8] &= (uint8_t)~mask;
 		bit = signal->motorola ? motorola_next(bit) : bit + 1;
 	}
 }
