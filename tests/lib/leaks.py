@@ -8,7 +8,6 @@ import time
 import sandbox
 
 GRACE_SECONDS = 5.0  # a veth's end and an overlay's holders go asynchronously
-CGROUP_ROOT = "/sys/fs/cgroup"
 # What programs of Debian keep there once they ran, and the runtimes' roots: of ours, what is in it is watched.
 OF_OTHERS = {"mount", "blkid", "lock", "netns", "libpod", "containers", "runc", "crun", "user", "libpod_lock", "axrun"}
 WATCHED_FOLDERS = ["/run", "/run/axrun", "/dev/shm", "/dev/mqueue", "/var/lib/axle", "/etc/axle"]
@@ -27,13 +26,8 @@ def mounts():
 
 
 def cgroups(tag):
-    """Groups whose path holds the run's tag; others may belong to somebody else on this machine."""
-    found = set()
-    for folder, folders, _ in os.walk(CGROUP_ROOT):
-        for name in folders:
-            if tag in name:
-                found.add(f"cgroup {os.path.join(folder, name)}")
-    return found
+    """Groups whose name holds the run's tag; others may belong to somebody else on this machine."""
+    return {f"cgroup {path}" for path in sandbox.cgroups_named(tag)}
 
 
 def links():

@@ -144,10 +144,7 @@ class Node:
 
     def cgroups(self):
         """The node's groups, in all hierarchies."""
-        found = []
-        for folder, folders, _ in os.walk("/sys/fs/cgroup"):
-            found += [os.path.join(folder, name) for name in folders if name.startswith(self.name)]
-        return found
+        return [path for path in sandbox.cgroups_named(self.name) if os.path.basename(path).startswith(self.name)]
 
     def clean(self):
         """Removes all containers through the front door, ends axled, and says what went wrong on the way."""

@@ -6,7 +6,7 @@ import tree
 
 # Folders that every machine has: that a clone lies in one of them says nothing.
 EVERYWHERE = {"/", "/tmp", "/var/tmp", "/root", "/home", "/usr/src", "/srv", "/opt", "/mnt", "/src", "/build"}
-HOME = re.compile(r"/(?:home|Users)/(?!user\b|USER\b|NAME\b|app\b)[A-Za-z0-9._-]+/|/root/(?!\.)[A-Za-z0-9._-]+/")
+HOME = re.compile(r"/(?:home|Users)/(?!user\b|USER\b|NAME\b|app\b)[A-Za-z0-9._-]+/|(?<![\w}\])*.%])/root/(?!\.)[A-Za-z0-9._-]+/")
 BINARY = (".png", ".gz", ".zst", ".tar", ".bin")
 
 
