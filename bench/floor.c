@@ -1,5 +1,5 @@
 /* What a start costs at least: the namespaces, mounts, device rules and cgroups of `axrun spec`'s configuration, made the
- * fast way (docs/ARCHITECTURE.md, "The fast start") with nothing parsed, recorded, checked or reported.
+ * fast way (runtime/README.md, "The fast start") with nothing parsed, recorded, checked or reported.
  *
  *	floor ROOTFS ID [nocgroup]
  *

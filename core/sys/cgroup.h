@@ -3,7 +3,7 @@
  * A group is one path in every hierarchy. Processes are tracked, frozen and killed through v2 wherever a v2 tree is
  * mounted, even one without controllers; limits go where the controllers are.
  *
- * Traps (docs/ARCHITECTURE.md, "cgroups"): a process moves itself by writing "0" to v1's tasks files (a foreign pid, or
+ * Traps (runtime/README.md, "cgroups"): a process moves itself by writing "0" to v1's tasks files (a foreign pid, or
  * cgroup.procs, waits some 11 ms for an RCU period); after cgroup.kill nobody may be born in that group again; the v1
  * freezer blocks cgroup.kill until it is thawed. */
 #pragma once
