@@ -261,6 +261,15 @@ static int run_start_hooks(const struct launch *launch, struct err *err)
 			 err);
 }
 
+/* What is the command's alone: with a copy of its end of the socket here, its death would go unnoticed. */
+static void close_callers(const struct launch *launch)
+{
+	if (launch->callers_socket >= 0)
+		(void)close(launch->callers_socket); /* nothing was written through it here */
+	if (launch->callers_lock >= 0)
+		(void)close(launch->callers_lock);
+}
+
 static int run(struct init *init, struct err *err)
 {
 	const struct launch *launch = init->launch;
@@ -307,6 +316,7 @@ static void __attribute__((noreturn)) run_helper(const struct launch *launch, si
 	int pidfd = -1;
 	pid_t pid = process_clone(&how, &pidfd);
 	if (pid == 0) {
+		close_callers(launch); /* its own table by now; the helper's is the command's */
 		r = sync_expect(launch->sync_socket, SYNC_GO, &err);
 		if (r == 0)
 			r = run(&init, &err);
@@ -326,6 +336,7 @@ void init_run(const struct launch *launch)
 	for (size_t i = 0; i < NS_KINDS; i++)
 		if (NS_KIND[i].flag == CLONE_NEWUSER && launch->joined[i] >= 0)
 			run_helper(launch, i);
+	close_callers(launch);
 	struct init init = {.launch = launch, .report = launch->sync_socket, .console = -1};
 	struct err err = {0};
 	int r = run(&init, &err);
@@ -370,6 +381,7 @@ static int open_exec_console(struct init *init, struct err *err)
 static int run_exec(struct init *init, int container_pidfd, struct err *err)
 {
 	const struct launch *launch = init->launch;
+	close_callers(launch);
 	int r = enter_container(init, container_pidfd, err);
 	if (r == 0)
 		r = open_exec_console(init, err);

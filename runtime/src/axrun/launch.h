@@ -58,4 +58,6 @@ struct launch {
 	char *hook_state;	   /* for hooks that run in the container */
 	int start_socket;	   /* listening; -1: started over the sync socket */
 	int sync_socket;	   /* the process's end */
+	int callers_socket;	   /* the command's end, which the process closes: it must see when the command is gone */
+	int callers_lock;	   /* likewise: a lock ends with its last holder */
 };

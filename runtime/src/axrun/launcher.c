@@ -36,7 +36,8 @@
 
 void launcher_init(struct launch *launch)
 {
-	*launch = (struct launch){.proc_fd = -1, .rootfs_tree = -1, .seccomp_socket = -1, .start_socket = -1, .sync_socket = -1};
+	*launch = (struct launch){.proc_fd = -1, .rootfs_tree = -1, .seccomp_socket = -1, .start_socket = -1, .sync_socket = -1,
+				  .callers_socket = -1, .callers_lock = -1};
 	for (size_t i = 0; i < NS_KINDS; i++)
 		launch->joined[i] = -1;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
@@ -205,6 +206,7 @@ static int make_sync(struct launch *launch, struct launched *launched, struct er
 		return err_sys(err, -errno, "launch.sync", "make a socket pair");
 	*launched = (struct launched){.pidfd = -1, .sync_socket = pair[0], .console = -1};
 	launch->sync_socket = pair[1];
+	launch->callers_socket = pair[0];
 	return 0;
 }
 

@@ -156,6 +156,7 @@ static int prepare(struct creation *creation, struct err *err)
 	launch->spec = &creation->spec;
 	launch->process = creation->spec.process;
 	launch->group = &creation->group;
+	launch->callers_lock = creation->container->lock_fd;
 	/* the root's path is relative to the bundle */
 	struct oci_root *root = arena_alloc(&creation->arena, sizeof *root);
 	if (!root)
