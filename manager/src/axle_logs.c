@@ -30,6 +30,7 @@ struct log_reader {
 	uint64_t lines;	 /* whole lines seen */
 	bool within;	 /* a line whose end is yet to come */
 	bool counting;
+	bool unfinished; /* the last record was a part of a line whose end has not come */
 	Axle__LogLine batch[BATCH_LINES];
 	Axle__LogLine *pointers[BATCH_LINES];
 	size_t batch_count;
@@ -80,6 +81,7 @@ static int take_record(struct log_reader *reader, const char *text, size_t lengt
 	bool wanted = reader->lines >= reader->skip;
 	if (!line.partial)
 		reader->lines++;
+	reader->unfinished = line.partial;
 	reader->within = line.partial;
 	if (reader->counting || !wanted || line.time_ns < reader->request->since ||
 	    (reader->request->until && line.time_ns > reader->request->until))
@@ -218,6 +220,7 @@ static int read_log(struct log_reader *reader, struct container *container)
 		reader->counting = true;
 		r = read_all(reader);
 		reader->counting = false;
+		reader->lines += reader->unfinished; /* it counts as a line */
 		reader->lines += reader->within; /* the last line of a program that ended without a newline */
 		reader->skip = reader->lines > request->tail ? reader->lines - request->tail : 0;
 		reader->lines = 0;
