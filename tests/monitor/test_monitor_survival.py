@@ -208,7 +208,7 @@ def test_a_client_that_dies_while_its_container_is_made_finds_it_afterwards(moni
     one.created = True
     one.connection.send("create", config=one.config)
     one.connection.close()
-    axmon.wait_until(lambda: os.path.exists(one.config["socket"]))
+    axmon.wait_until(lambda: (one.record / "monitor.json").exists())  # by then it listens
     one.connection = one.connect()
     axmon.wait_until(lambda: one.connection.call("state")["state"]["phase"] == "created")
     one.keep(one.connection.call("descriptors"))
