@@ -225,9 +225,9 @@ static bool is_name(const char *name)
 static int write_file(int folder, const char *name, char *text, struct err *err)
 {
 	scoped_free char *owned = text;
-	if (!text)
+	if (!owned)
 		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
-	return file_replace_at(folder, name, text, strlen(text), 0644, FILE_VOLATILE, err);
+	return file_replace_at(folder, name, owned, strlen(owned), 0644, FILE_VOLATILE, err);
 }
 
 #pragma GCC diagnostic push
