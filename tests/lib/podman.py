@@ -56,7 +56,7 @@ class Podman:
         """Runs `podman WORDS...`, whatever its exit code."""
         where = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         return subprocess.run(self.command(*words), capture_output=True, text=True, timeout=timeout, check=False,
-                              env=self.environ(), **where)
+                              env=self.environ(), cwd=self.folder, **where)  # conmon leaves a file "oom" where it is
 
     def podman(self, *words, **options):
         done = self.run(*words, **options)
