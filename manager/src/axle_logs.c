@@ -28,7 +28,6 @@ struct log_reader {
 	struct buf line; /* what was read of a line that is not whole yet */
 	uint64_t skip;	 /* whole lines that come before the wanted ones */
 	uint64_t lines;	 /* whole lines seen */
-	bool within;	 /* a line whose end is yet to come */
 	bool counting;
 	bool unfinished; /* the last record was a part of a line whose end has not come */
 	Axle__LogLine batch[BATCH_LINES];
@@ -82,7 +81,6 @@ static int take_record(struct log_reader *reader, const char *text, size_t lengt
 	if (!line.partial)
 		reader->lines++;
 	reader->unfinished = line.partial;
-	reader->within = line.partial;
 	if (reader->counting || !wanted || line.time_ns < reader->request->since ||
 	    (reader->request->until && line.time_ns > reader->request->until))
 		return 0;
@@ -221,7 +219,6 @@ static int read_log(struct log_reader *reader, struct container *container)
 		r = read_all(reader);
 		reader->counting = false;
 		reader->lines += reader->unfinished; /* it counts as a line */
-		reader->lines += reader->within; /* the last line of a program that ended without a newline */
 		reader->skip = reader->lines > request->tail ? reader->lines - request->tail : 0;
 		reader->lines = 0;
 		buf_clear(&reader->line);

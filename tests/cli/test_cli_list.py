@@ -154,6 +154,7 @@ def test_logs(node, image):
     assert done.stderr == "error\n"
     assert "line 1" not in node.run("logs", "--tail", "2", "writer").stdout
     assert node.run("logs", "--tail", "0", "writer").stdout == ""
+    assert node.run("logs", "--tail", "1", "writer").stdout == "unfinished"
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z line 1\n", node.run("logs", "-t", "writer").stdout)
     assert node.run("logs", "--since", "1h", "writer").stdout == done.stdout
     assert node.run("logs", "--until", "2020-01-01", "writer").stdout == ""
