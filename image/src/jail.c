@@ -20,7 +20,7 @@
 
 #define RESOLVER_FILE_MAX (1024 * 1024)
 
-/* What the unprivileged half calls: found with strace -c -f over the system tests, glibc 2.36 and libcurl 7.88. Everything
+/* What the unprivileged half calls, with glibc 2.36 and libcurl 7.88; tests/image pulls and loads under it. Everything
  * else fails with ENOSYS, so that libraries fall back or report. No exec, no new process, no ptrace, no mount, no module. */
 static const char *const ALLOWED[] = {
 	/* memory and time */
