@@ -48,6 +48,7 @@ struct tar_reader {
 	enum state state;
 	uint64_t left;	    /* bytes of data still to come */
 	size_t padding;	    /* bytes up to the next block */
+	bool of_extension;  /* the padding is that of a record about the entry behind it */
 	char extension;	    /* type of the extension being read */
 	struct buf block;   /* of a header, when it comes in pieces */
 	struct buf content; /* of an extension */
@@ -325,6 +326,7 @@ static ssize_t take_bytes(struct tar_reader *reader, const char *bytes, size_t s
 		r = buf_add(&reader->content, bytes, take);
 	reader->left -= take;
 	if (r == 0 && reader->left == 0) {
+		reader->of_extension = reader->state == EXTENSION;
 		if (reader->state == EXTENSION)
 			r = end_extension(reader, err);
 		reader->state = reader->padding ? PADDING : HEADER;
@@ -365,7 +367,9 @@ int tar_reader_push(struct tar_reader *reader, const void *bytes, size_t size, s
 
 int tar_reader_finish(struct tar_reader *reader, struct err *err)
 {
-	bool between = reader->state == HEADER || reader->state == ZERO_SEEN || reader->state == END;
+	/* umoci writes archives that end with the last byte of data, without padding; Go's reader takes them, so do we */
+	bool unpadded = reader->state == PADDING && !reader->of_extension;
+	bool between = unpadded || reader->state == HEADER || reader->state == ZERO_SEEN || reader->state == END;
 	if (!between || reader->block.size || reader->pax.path || reader->pax.xattrs_count)
 		return err_set(err, -EBADMSG, "tar.truncated", "the tar archive ends in the middle of an entry");
 	return 0;

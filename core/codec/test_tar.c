@@ -192,7 +192,7 @@ START_TEST(an_archive_that_ends_inside_an_entry_is_told)
 	static char bytes[256 * 1024];
 	scoped_done(buf_done) struct buf expected = {.max = 1 << 20};
 	(void)make_archive(ARCHIVE_FORMAT_TAR_GNUTAR, bytes, sizeof bytes, &expected);
-	static const size_t CUTS[] = {1, 511, 1024 + 3, 1024 + 511};
+	static const size_t CUTS[] = {1, 511, 1024 + 3};
 	for (size_t i = 0; i < ARRAY_COUNT(CUTS); i++) {
 		scoped_done(buf_done) struct buf text = {.max = 1 << 20};
 		struct err err = {0};
@@ -223,6 +223,24 @@ static void make_header(char block[static 512], const char *name, char type, con
 		sum += (unsigned char)block[i];
 	(void)snprintf(block + 148, 8, "%06o", sum);
 }
+
+START_TEST(the_last_padding_may_be_missing_but_not_an_extensions)
+{
+	static char bytes[256 * 1024];
+	scoped_done(buf_done) struct buf expected = {.max = 1 << 20};
+	(void)make_archive(ARCHIVE_FORMAT_TAR_GNUTAR, bytes, sizeof bytes, &expected);
+	scoped_done(buf_done) struct buf text = {.max = 1 << 20};
+	ck_assert_int_eq(read_in_pieces(bytes, 1024 + 511, 512, &text, NULL), 0);
+
+	char extension[1024] = "";
+	make_header(extension, "pax", 'x', "00000000014");
+	memcpy(extension + 512, "12 comment=\n", 12);
+	struct err err = {0};
+	buf_clear(&text);
+	ck_assert_int_eq(read_in_pieces(extension, 1000, 1000, &text, &err), -EBADMSG);
+	ck_assert_str_eq(err.reason, "tar.truncated");
+}
+END_TEST
 
 static const struct {
 	const char *records; /* of a pax header in front of a file "x" */
@@ -287,6 +305,7 @@ static void add_tests(TCase *cases)
 	tcase_add_loop_test(cases, reads_what_libarchive_writes_whatever_the_pieces, 0, ARRAY_COUNT(FORMATS));
 	tcase_add_test(cases, every_changed_byte_of_a_header_is_told);
 	tcase_add_test(cases, an_archive_that_ends_inside_an_entry_is_told);
+	tcase_add_test(cases, the_last_padding_may_be_missing_but_not_an_extensions);
 	tcase_add_loop_test(cases, pax_records, 0, ARRAY_COUNT(PAX));
 	tcase_add_loop_test(cases, headers_that_are_refused, 0, ARRAY_COUNT(HEADERS));
 }
