@@ -224,8 +224,6 @@ static int refuse_what_is_not_there(const struct run_options *options, struct er
 			       "or loopback alone");
 	if (options->restart && !str_equal(options->restart, "no"))
 		return err_set(err, -EINVAL, "cli.unavailable", "option --restart: \"%s\": expected no", options->restart);
-	if (options->remove && options->restart && !str_equal(options->restart, "no"))
-		return err_set(err, -EINVAL, "cli.usage", "--rm and --restart exclude each other");
 	return 0;
 }
 

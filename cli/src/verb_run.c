@@ -7,13 +7,21 @@
 #include "cli/src/verb.h"
 #include "core/base/err.h"
 
+struct attached {
+	const struct container *container;
+	bool started;
+};
+
 static int start_attached(struct cli *cli, void *data, struct err *err)
 {
-	const struct container *container = data;
-	return container_start(cli, container->id, err);
+	struct attached *attached = data;
+	int r = container_start(cli, attached->container->id, err);
+	attached->started = r == 0;
+	return r;
 }
 
-/* With --rm a container that could not be started goes at once: it will never end by itself. */
+/* With --rm a container that was never started goes at once: it will not end by itself. One that runs is the daemon's to
+ * remove at its end, whatever happens here. */
 static int clean_up(struct cli *cli, const struct run_options *options, const struct container *container, int r)
 {
 	struct err ignored = {0}; /* what a person must hear is why it could not be started */
@@ -32,7 +40,7 @@ static int run_detached(struct cli *cli, const struct run_options *options, cons
 	return 0;
 }
 
-static int run_attached(struct cli *cli, const struct run_options *options, struct container *container,
+static int run_attached(struct cli *cli, const struct run_options *options, const struct container *container,
 			struct err *err)
 {
 	Axle__TerminalSize size = AXLE__TERMINAL_SIZE__INIT;
@@ -41,18 +49,19 @@ static int run_attached(struct cli *cli, const struct run_options *options, stru
 	start.stdin = options->interactive;
 	start.stdout = start.stderr = 1;
 	start.size = options->tty ? session_terminal_size(&size) : NULL;
+	struct attached attached = {.container = container};
 	const struct session_options session = {.stdin_open = options->interactive,
 						.tty = options->tty,
 						.proxy_signals = options->sig_proxy,
 						.detach_keys = options->detach_keys,
 						.on_started = start_attached,
-						.data = container};
+						.data = &attached};
 	int exit_code = 0;
 	int r = session_run(cli, &start.base, &session, &exit_code, err);
-	if (r < 0)
-		return clean_up(cli, options, container, r);
+	if (!attached.started)
+		return clean_up(cli, options, container, r < 0 ? r : exit_code);
 	if (r != SESSION_EXITED)
-		return exit_code;
+		return r < 0 ? r : exit_code;
 	struct err ignored = {0}; /* the daemon removes it; whoever asked for it waits until that is done */
 	if (options->remove)
 		(void)container_wait(cli, container->id, true, NULL, &ignored);

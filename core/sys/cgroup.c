@@ -52,8 +52,8 @@ static void add_line(struct cgroup_layout *layout, int root, char *line)
 	*end = '\0';
 	controllers++;
 	if (!*controllers) {
-		if (!add_hierarchy(layout, root, ".", "") && !add_hierarchy(layout, root, "unified", ""))
-			return; /* v2 is mounted nowhere that we use */
+		if (!add_hierarchy(layout, root, ".", ""))
+			(void)add_hierarchy(layout, root, "unified", ""); /* else v2 is mounted nowhere that we use */
 		return;
 	}
 	const char *named = str_after_prefix(controllers, "name=");
@@ -150,7 +150,10 @@ static int make_level(const struct cgroup_hierarchy *hierarchy, const char *path
 	scoped_fd int dir_fd = openat(hierarchy->root_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (parent_fd < 0 || dir_fd < 0)
 		return err_sys(err, -errno, "cgroup.make", "open cgroup %s/%s", hierarchy->directory, path);
-	return inherit_cpuset(parent_fd, dir_fd, err);
+	int r = inherit_cpuset(parent_fd, dir_fd, err);
+	if (r < 0)
+		(void)unlinkat(hierarchy->root_fd, path, AT_REMOVEDIR); /* the first failure is the one to tell */
+	return r;
 }
 
 /* Makes @path with its parents; mostly they are there, so the whole is tried first. */
@@ -323,16 +326,18 @@ static int remove_level(int parent_fd, const char *name, int depth)
 int cgroup_remove(const struct cgroup_layout *layout, const char *path, int wait_ms, struct err *err)
 {
 	char normal[512];
-	int r = normalise(path, normal, sizeof normal, err);
-	for (size_t i = 0; i < layout->count && r == 0; i++) {
+	int first = normalise(path, normal, sizeof normal, err);
+	if (first < 0)
+		return first;
+	for (size_t i = 0; i < layout->count; i++) {
 		const struct cgroup_hierarchy *hierarchy = &layout->hierarchies[i];
-		r = remove_level(hierarchy->root_fd, normal, 0);
+		int r = remove_level(hierarchy->root_fd, normal, 0);
 		for (; r == -EBUSY && wait_ms > 0; wait_ms--) {
 			(void)nanosleep(&(struct timespec){.tv_nsec = REMOVE_STEP_NS}, NULL); /* shorter by a signal: fine */
 			r = remove_level(hierarchy->root_fd, normal, 0);
 		}
-		if (r < 0)
-			r = err_sys(err, r, "cgroup.remove", "remove cgroup %s/%s", hierarchy->directory, normal);
+		if (r < 0 && first == 0)
+			first = err_sys(err, r, "cgroup.remove", "remove cgroup %s/%s", hierarchy->directory, normal);
 	}
-	return r;
+	return first;
 }

@@ -49,6 +49,11 @@ struct fibers {
 
 /* --- stacks --- */
 
+static void stack_unmap(char *stack)
+{
+	(void)munmap(stack, (size_t)getpagesize() + FIBER_STACK_BYTES);
+}
+
 static char *stack_take(struct fibers *fibers)
 {
 	if (fibers->spare_count)
@@ -58,13 +63,11 @@ static char *stack_take(struct fibers *fibers)
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
 	if (stack == MAP_FAILED)
 		return NULL;
-	(void)mprotect(stack, guard, PROT_NONE);
+	if (mprotect(stack, guard, PROT_NONE) < 0) { /* without the guard an overflow would go unseen */
+		stack_unmap(stack);
+		return NULL;
+	}
 	return stack;
-}
-
-static void stack_unmap(char *stack)
-{
-	(void)munmap(stack, (size_t)getpagesize() + FIBER_STACK_BYTES);
 }
 
 static void stack_give(struct fibers *fibers, char *stack)
@@ -219,8 +222,12 @@ int fiber_start(struct fibers *fibers, fiber_function *function, void *data, str
 	if (!fiber)
 		return -ENOMEM;
 	fiber->stack = stack_take(fibers);
-	if (!fiber->stack || prepare_context(fiber) < 0)
+	if (!fiber->stack)
 		return -ENOMEM;
+	if (prepare_context(fiber) < 0) {
+		stack_give(fibers, fiber->stack);
+		return -ENOMEM;
+	}
 	fiber->fibers = fibers;
 	fiber->function = function;
 	fiber->data = data;

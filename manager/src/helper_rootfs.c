@@ -1,12 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/include/axle/image.h"
 #include "core/base/arena.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
@@ -15,6 +15,7 @@
 #include "core/sys/cgroup.h"
 #include "core/sys/mount.h"
 #include "core/sys/path.h"
+#include "image/include/axle/image.h"
 #include "manager/src/helper_work.h"
 
 #define CGROUP_REMOVE_WAIT_MS 5000
@@ -106,21 +107,50 @@ static int mount_by_layer(const char *const *lowers, const char *upper, const ch
 	return mount_filesystem("overlay", options, count, 0, ret_tree, err);
 }
 
-/* Before: one option for all, of at most 255 bytes; names of descriptors keep it short. */
-static int mount_joined(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+/* "lowerdir=...", by the names of descriptors that end with this process: mount(2)'s data is a page at most. */
+static int join_layers(const char *const *lowers, const char *upper, const char *work, struct buf *ret_data,
+		       struct err *err)
 {
-	scoped_done(buf_done) struct buf joined = {.max = 4096};
-	int r = 0;
+	int r = buf_add_text(ret_data, "lowerdir=");
 	for (size_t i = 0; r == 0 && lowers[i]; i++) {
-		int fd = open(lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC); /* ends with this process */
+		int fd = open(lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0)
 			return err_sys(err, -errno, "rootfs.layer", "open %s", lowers[i]);
-		r = buf_printf(&joined, "%s/proc/self/fd/%d", i ? ":" : "", fd);
+		r = buf_printf(ret_data, "%s/proc/self/fd/%d", i ? ":" : "", fd);
 	}
+	if (r == 0)
+		r = buf_printf(ret_data, ",upperdir=%s,workdir=%s", upper, work);
+	return r < 0 ? err_sys(err, r, "rootfs.layers", "the options of the root file system's mount") : 0;
+}
+
+/* In a mount namespace of its own, so that nothing shows in the host's table. */
+static int mount_apart(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "make mounts private");
+	scoped_done(buf_done) struct buf data = {.max = 4095};
+	int r = join_layers(lowers, upper, work, &data, err);
 	if (r < 0)
 		return r;
-	const struct mount_option options[] = {{"lowerdir", joined.data}, {"upperdir", upper}, {"workdir", work}};
-	return mount_filesystem("overlay", options, 3, 0, ret_tree, err);
+	if (mount("overlay", upper, "overlay", 0, data.data) < 0)
+		return err_sys(err, -errno, "mount.filesystem", "make an overlay file system");
+	r = mount_tree_open(AT_FDCWD, upper, false, ret_tree);
+	return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", upper) : 0;
+}
+
+/* Before Linux 6.7: one option for all layers, which fsconfig(2) takes only up to 255 bytes, but mount(2) up to a page. */
+static int mount_joined(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+{
+	scoped_fd int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (home < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "make a mount namespace");
+	scoped_fd int tree = -1;
+	int r = mount_apart(lowers, upper, work, &tree, err);
+	if (setns(home, CLONE_NEWNS) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "return to the mount namespace");
+	if (r == 0)
+		*ret_tree = TAKE_FD(tree);
+	return r;
 }
 
 static int mount_overlay(const struct helper_rootfs_mount *request, int *ret_tree, struct err *err)

@@ -230,12 +230,6 @@ static const struct limit_row {
 	{V1, "net_cls", "net_cls.classid", NULL, net_class},
 };
 
-/* Where a controller's files are: its directory and the dialect; v2's on demand. */
-static int find_controller(const struct cgroup *group, const char *controller, bool *ret_v2)
-{
-	return cgroup_controller_fd(group, controller, ret_v2);
-}
-
 static int write_file(const struct cgroup *group, bool v2, const char *controller, int dir_fd, const char *file,
 		      const char *text, struct err *err)
 {
@@ -268,10 +262,12 @@ static int write_memory_in_other_order(int dir_fd, const struct oci_resources *r
 	return r;
 }
 
-/* Does the kernel lack swap accounting, and is what is asked for no limit, or the same as the memory limit? Then nothing
- * is lost without the file. */
+/* Is nothing lost without the row's file? So it is on v2 with the file of the BFQ scheduler, beside which io.weight stands;
+ * and where the kernel lacks swap accounting, with a swap limit that is none, or the same as the memory limit. */
 static bool may_do_without(const struct limit_row *row, const struct oci_resources *resources)
 {
+	if (row->version == V2 && row->format == blkio_weight)
+		return true;
 	return row->format == memory_swap && resources->memory->swap &&
 	       (*resources->memory->swap < 0 || !resources->memory->limit ||
 		*resources->memory->swap >= *resources->memory->limit);
@@ -293,7 +289,7 @@ static int apply_row(const struct cgroup *group, const struct limit_row *row, co
 	if (row->format(resources, text) == NOT_SET)
 		return 0;
 	bool v2 = false;
-	int dir_fd = find_controller(group, row->controller, &v2);
+	int dir_fd = cgroup_controller_fd(group, row->controller, &v2);
 	bool missing = v2 && row->version == V1 && !has_v2_rows(row->controller);
 	if (!missing && v2 != (row->version == V2))
 		return 0; /* its twin for the other version is in the table too */
@@ -367,6 +363,8 @@ static int apply_block_io(const struct cgroup *group, const struct oci_block_io 
 	return r;
 }
 
+#define PAGE_SIZE_NAME_MAX 32
+
 static int apply_hugepages(const struct cgroup *group, const struct oci_resources *resources, struct err *err)
 {
 	for (size_t i = 0; i < resources->hugepage_limits_count; i++) {
@@ -378,7 +376,10 @@ static int apply_hugepages(const struct cgroup *group, const struct oci_resource
 		(void)snprintf(text, sizeof text, "%" PRIu64, limit->limit);
 		if (dir_fd < 0)
 			return controller_missing("hugetlb", file, err);
-		int r = strchr(file, '/') ? -EINVAL : write_file(group, v2, "hugetlb", dir_fd, file, text, err);
+		if (strchr(limit->page_size, '/') || strlen(limit->page_size) > PAGE_SIZE_NAME_MAX)
+			return err_set(err, -EINVAL, "cgroup.hugepages", "hugepage limit \"%.64s\": expected a size such as 2MB",
+				       limit->page_size);
+		int r = write_file(group, v2, "hugetlb", dir_fd, file, text, err);
 		if (r < 0)
 			return err_add(err, r, "hugepage limit %s", limit->page_size);
 	}

@@ -78,7 +78,7 @@ static int mask_path(struct covers *covers, int root_fd, const char *path, struc
 	if (fstat(target, &st) < 0)
 		return err_sys(err, -errno, "mask.path", "mask %s", path);
 	int r = S_ISDIR(st.st_mode) ? mask_directory(covers, target, err) : mask_file(covers, target, err);
-	return r < 0 ? err_sys(err, r, "mask.path", "mask %s", path) : 0;
+	return r < 0 ? err_add(err, r, "mask %s", path) : 0;
 }
 
 int mask_paths(const struct oci_linux *config, int root_fd, struct err *err)
