@@ -1,4 +1,4 @@
-/* A verb of `axle`: its words, its options, what it does. Each is one file, verb_<name>.c, and one row in verbs.c. */
+/* A verb of `axle`: its words, its options, what it does. Each is one file, verb_<name>.c, its declaration and its row in verbs.c. */
 #pragma once
 
 #include <stdbool.h>
