@@ -16,7 +16,8 @@ def test_a_shell(make_terminal, image):
 
 
 def test_keys_reach_the_container_as_they_are(make_terminal, image):
-    terminal = make_terminal("run", "--rm", "-it", image, "sh", "-c", "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 1; done")
+    terminal = make_terminal("run", "--rm", "-it", image, "sh", "-c",
+                             "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 1; done")
     terminal.wait_for("ready")
     assert terminal.is_raw()
     terminal.type("\x03")
