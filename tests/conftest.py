@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,9 @@ IS_ROOT = os.geteuid() == 0
 TAG = f"axtest{os.getpid()}"
 # What needs no node and no root, and leaves nothing behind.
 PLAIN_FOLDERS = ("tools",)
+
+# A run in the background of a script ignores Ctrl-C, and so would every program it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if IS_ROOT and "AXLE_TEST_NO_SANDBOX" not in os.environ:
     sandbox.enter()

@@ -80,7 +80,7 @@ def test_the_terminal_comes_back_when_the_daemon_dies(make_terminal, node, image
     node.kill()
     assert terminal.end() == 125
     assert terminal.settings() == terminal.before
-    assert "axle: the connection to axled was lost" in terminal.plain()
+    assert "the connection to axled was lost" in terminal.plain()
     node.start()
     assert node.json("ps", "--format", "json")[0]["name"] == "orphan"
 
