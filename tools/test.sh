@@ -95,14 +95,29 @@ suite_arm64() {
 	run_one arm64 tools/cross-arm64.sh
 }
 
-suite_system() {
-	local start=$SECONDS counts report_file=$logs/system.xml
+# run_pytest REPORT LOG ARGUMENT...: prints "PASSED FAILED SKIPPED".
+run_pytest() {
+	local report_file=$1 log=$2
+	shift 2
 	rm -f "$report_file"
-	AXLE_STAGE=$PWD/$build/stage /usr/bin/python3 -m pytest -q -p no:cacheprovider --junitxml="$report_file" tests \
-		>"$logs/system.log" 2>&1
-	counts=$(/usr/bin/python3 tools/lib/count.py junit "$report_file" 2>/dev/null) || counts="0 1 0"
-	# shellcheck disable=SC2086
-	report system $counts $((SECONDS - start)) "$logs/system.log"
+	AXLE_STAGE=$PWD/$build/stage /usr/bin/python3 -m pytest -q -o cache_dir="$PWD/$logs/pytest-cache" --junitxml="$report_file" \
+		"$@" tests >"$log" 2>&1
+	/usr/bin/python3 tools/lib/count.py junit "$report_file" 2>/dev/null || echo "0 1 0"
+}
+
+# A few failures are tried once more, by themselves: the machine is shared, and a test that needs it quiet is told from a fault
+# that stays. What only passed the second time is named: it wants mending.
+suite_system() {
+	local start=$SECONDS passed failed skipped again_passed again_failed
+	read -r passed failed skipped <<<"$(run_pytest "$logs/system.xml" "$logs/system.log")"
+	if [ "$failed" -gt 0 ] && [ "$failed" -le 5 ]; then
+		read -r again_passed again_failed _ <<<"$(run_pytest "$logs/system-again.xml" "$logs/system-again.log" --last-failed)"
+		if [ "$again_failed" -eq 0 ] && [ "$again_passed" -gt 0 ]; then
+			sed -n 's/^\(FAILED\|ERROR\) \([^ ]*\).*/passed only when run again: \2/p' "$logs/system.log"
+			passed=$((passed + again_passed)) failed=0
+		fi
+	fi
+	report system "$passed" "$failed" "$skipped" $((SECONDS - start)) "$logs/system.log"
 }
 
 [ $# -gt 0 ] || set -- checks unit clang asan arm64 system
