@@ -14,7 +14,7 @@ libuv1-dev libnghttp2-dev libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler 
 libcurl4-openssl-dev libssl-dev
 libzstd-dev libisal-dev zlib1g-dev
 libseccomp-dev libcap-dev
-check
+check libarchive-dev
 "
 RUN="
 python3 iproute2
@@ -26,7 +26,8 @@ git clang libclang-rt-14-dev gcc-aarch64-linux-gnu
 python3-pytest python3-yaml python3-grpcio python3-protobuf
 podman crun runc
 mandoc zstd
-umoci apache2-utils openssl libarchive-dev
+umoci apache2-utils openssl
+procps acl g++ e2fsprogs
 "
 
 [ $# -gt 0 ] || set -- build run test
