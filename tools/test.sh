@@ -115,6 +115,9 @@ suite_system() {
 		if [ "$again_failed" -eq 0 ] && [ "$again_passed" -gt 0 ]; then
 			sed -n 's/^\(FAILED\|ERROR\) \([^ ]*\).*/passed only when run again: \2/p' "$logs/system.log"
 			passed=$((passed + again_passed)) failed=0
+		else
+			printf -- '---- system: the failures, tried once more: the end of %s\n' "$logs/system-again.log"
+			tail -n "${TEST_LOG_LINES:-120}" "$logs/system-again.log"
 		fi
 	fi
 	report system "$passed" "$failed" "$skipped" $((SECONDS - start)) "$logs/system.log"

@@ -2,6 +2,7 @@
 import pytest
 
 import axrun
+from terminal import Terminal
 
 
 @pytest.fixture
@@ -20,3 +21,16 @@ def make_bundle(leak_check, stage, folder, tag):
 @pytest.fixture
 def bundle(make_bundle):
     return make_bundle()
+
+
+@pytest.fixture
+def make_terminal():
+    """make_terminal(command, env): the command on a pseudo-terminal."""
+    terminals = []
+
+    def make(command, env):
+        terminals.append(Terminal([str(word) for word in command], env))
+        return terminals[-1]
+    yield make
+    for terminal in terminals:
+        terminal.close()

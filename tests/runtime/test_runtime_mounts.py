@@ -168,16 +168,13 @@ def test_console_of_an_image_is_not_trusted(bundle):
     assert done.returncode == 1 and "expected the terminal multiplexer of a devpts" in done.stderr
 
 
-def test_terminal(bundle):
+def test_terminal(bundle, make_terminal):
     bundle.config["process"]["terminal"] = True
     bundle.config["process"]["consoleSize"] = {"height": 30, "width": 100}
-    bundle.write()
-    command = " ".join(map(str, bundle.args("sh", "-c", "tty; test -t 0 && echo terminal; stat -c %t /dev/console").command(
-        "run", "-b", bundle.folder, bundle.id())))
-    bundle.write()
-    done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL)
-    assert "/dev/pts/0" in done.stdout and "terminal" in done.stdout and "88" in done.stdout  # 0x88: pts
+    bundle.args("sh", "-c", "tty; test -t 0 && echo terminal; stat -c %t /dev/console").write()
+    terminal = make_terminal(bundle.command("run", "-b", bundle.folder, bundle.id()), os.environ)
+    assert terminal.end() == 0
+    assert "/dev/pts/0" in terminal.text and "terminal" in terminal.text and "88" in terminal.text  # 0x88: pts
 
 
 def test_read_only_root(bundle):

@@ -1,5 +1,4 @@
 """Debian's podman 4.3.1 with axrun as its runtime."""
-import subprocess
 
 import pytest
 
@@ -59,11 +58,10 @@ def test_life_of_a_detached_container(pod):
     assert pod.podman("ps", "-aq") == ""
 
 
-def test_terminal(pod):
-    command = " ".join(pod.command("run", "--rm", "-it", IMAGE, "tty"))
-    done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, env=pod.environ())
-    assert "/dev/pts/0" in done.stdout
+def test_terminal(pod, make_terminal):
+    terminal = make_terminal(pod.command("run", "--rm", "-it", IMAGE, "tty"), pod.environ())
+    assert terminal.end() == 0
+    assert "/dev/pts/0" in terminal.text
 
 
 def test_memory_limit_kills(pod):
