@@ -31,6 +31,10 @@ int spec_make_process(struct spec_builder *builder, struct oci_process *ret_proc
 int spec_make_environment(struct spec_builder *builder, const char *const *more, bool tty, const char *const **ret_env);
 int spec_make_capabilities(struct spec_builder *builder, const struct oci_capabilities **ret_capabilities);
 int spec_make_mounts(struct spec_builder *builder, struct oci_spec *ret_spec, const char **ret_propagation);
+/* What the configuration says of one mount. Errors: -EINVAL, of mkdir(2) and realpath(3). */
+int spec_make_volume(struct spec_builder *builder, const Cri__Mount *mount, struct oci_mount *ret_mount);
+int spec_make_devices(struct spec_builder *builder, struct oci_linux *linux_, struct oci_resources *resources);
+int spec_make_resources(struct spec_builder *builder, struct oci_resources *resources);
 int spec_make_linux(struct spec_builder *builder, const struct oci_capabilities *capabilities,
 		    struct oci_linux *ret_linux);
 int spec_make_seccomp(struct spec_builder *builder, const struct oci_capabilities *capabilities,
