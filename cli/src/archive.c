@@ -59,10 +59,10 @@ static int add_file(struct archive *archive, const char *path, uint64_t size, st
 			       archive->path, path, NAME_MAX_IN_HEADER);
 	struct file *grown = reallocarray(archive->files, archive->count + 1, sizeof *grown);
 	if (!grown)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	archive->files = grown;
 	grown[archive->count] = (struct file){.path = strdup(path), .size = size};
-	return grown[archive->count++].path ? 0 : err_set(err, -ENOMEM, "cli.memory", "out of memory");
+	return grown[archive->count++].path ? 0 : err_memory(err, "axle");
 }
 
 static void fts_done(FTS **fts)
@@ -123,7 +123,7 @@ int archive_open(const char *path, struct archive **ret_archive, struct err *err
 	struct archive *archive = calloc(1, sizeof *archive);
 	if (!archive || !(archive->path = strdup(path))) {
 		free(archive);
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	}
 	archive->fd = -1;
 	size_t length = strlen(archive->path);

@@ -23,7 +23,7 @@ int environment_add(char ***environment, const char *text, struct err *err)
 		return 0;
 	scoped_free char *name = strndup(text, length);
 	int r = name ? strv_env_set(environment, name, value) : -ENOMEM;
-	return r < 0 ? err_set(err, r, "cli.memory", "out of memory") : 0;
+	return r < 0 ? err_memory(err, "axle") : 0;
 }
 
 int environment_add_file(char ***environment, const char *path, struct err *err)
@@ -34,7 +34,7 @@ int environment_add_file(char ***environment, const char *path, struct err *err)
 		return err_add(err, r, "option --env-file");
 	scoped(strv_free) char **lines = str_split(text.data ? text.data : "", '\n');
 	if (!lines)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	for (char **line = lines; *line; line++) {
 		(*line)[strcspn(*line, "\r")] = '\0';
 		const char *begin = *line + strspn(*line, " \t");

@@ -21,7 +21,7 @@ static int print(json_t *value, struct err *err)
 	int r = value ? json_dumpf(value, stdout, JSON_INDENT(2)) : -1;
 	json_decref(value);
 	if (r < 0)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	(void)putchar('\n');
 	return 0;
 }

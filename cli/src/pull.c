@@ -26,7 +26,7 @@ static int set_credentials(const char *text, struct arena *arena, Cri__AuthConfi
 {
 	char *user = arena_strdup(arena, text);
 	if (!user)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	char *colon = strchr(user, ':');
 	if (!colon || colon == user)
 		return err_set(err, -EINVAL, "cli.usage", "option --creds: expected USER:PASSWORD");
@@ -51,7 +51,7 @@ int pull_image(struct cli *cli, const struct pull_options *options, const char *
 	}
 	struct pull pull = {.cli = cli, .progress = progress_new(&cli->arena, options->image, options->quiet)};
 	if (r == 0 && !pull.progress)
-		r = err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		r = err_memory(err, "axle");
 	if (r < 0)
 		return r;
 	r = cli_stream(cli, &axle__images__descriptor, "Pull", &request.base, on_message, &pull, err);

@@ -18,11 +18,6 @@
 /* The namespace that our pods are in, beside those of a kubelet. */
 #define POD_NAMESPACE "axle"
 
-static int no_memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "cli.memory", "out of memory");
-}
-
 /* ---- Names ---- */
 
 static int set_name(struct run_config *config, const char *name, struct arena *arena, struct err *err)
@@ -34,7 +29,7 @@ static int set_name(struct run_config *config, const char *name, struct arena *a
 	char *copy = arena_strdup(arena, name);
 	char *uid = arena_printf(arena, "%016llx%016llx", (unsigned long long)chance[0], (unsigned long long)chance[1]);
 	if (!pod || !container || !copy || !uid)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	cri__pod_sandbox_metadata__init(pod);
 	cri__container_metadata__init(container);
 	pod->name = container->name = copy;
@@ -80,7 +75,7 @@ static int set_image(const struct run_options *options, const char *image, struc
 	};
 	Cri__ImageSpec *spec = arena_alloc(arena, sizeof *spec);
 	if (!spec)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	cri__image_spec__init(spec);
 	spec->image = spec->user_specified_image = image;
 	config->container.image = spec;
@@ -104,7 +99,7 @@ static int set_command(const struct run_options *options, char **command, struct
 		return 0;
 	const char **entry = arena_alloc(arena, sizeof *entry);
 	if (!entry)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	if (!*options->entrypoint && count == 0)
 		return err_set(err, -EINVAL, "cli.usage", "option --entrypoint: \"\": expected a command behind the image");
 	entry[0] = *options->entrypoint ? options->entrypoint : command[0];
@@ -146,7 +141,7 @@ static int set_environment(const struct run_options *options, struct arena *aren
 		Cri__KeyValue *variable = arena_alloc(arena, sizeof *variable);
 		char *key = arena_strdup(arena, environment[i]);
 		if (!variable || !key)
-			return no_memory(err);
+			return err_memory(err, "axle");
 		cri__key_value__init(variable);
 		char *equals = strchr(key, '=');
 		*equals = '\0';
@@ -155,7 +150,7 @@ static int set_environment(const struct run_options *options, struct arena *aren
 		container->envs[i] = variable;
 	}
 	container->n_envs = count;
-	return container->envs ? 0 : no_memory(err);
+	return container->envs ? 0 : err_memory(err, "axle");
 }
 
 /* ---- Mounts and devices ---- */
@@ -167,7 +162,7 @@ static int set_mounts(const struct run_options *options, struct arena *arena, Cr
 	container->mounts = arena_array(arena, count + 1, sizeof *container->mounts);
 	Cri__Mount *mounts = arena_array(arena, count + 1, sizeof *mounts);
 	if (!container->mounts || !mounts)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	for (size_t i = 0; i < count; i++) {
 		int r = volume_parse(options->volumes[i], arena, &mounts[i], err);
 		if (r < 0)
@@ -185,7 +180,7 @@ static int set_devices(const struct run_options *options, struct arena *arena, C
 	container->devices = arena_array(arena, count + 1, sizeof *container->devices);
 	Cri__Device *devices = arena_array(arena, count + 1, sizeof *devices);
 	if (!container->devices || !devices)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	for (size_t i = 0; i < count; i++) {
 		int r = device_parse(options->devices[i], arena, &devices[i], err);
 		if (r < 0)
@@ -233,7 +228,7 @@ static int set_dns(const struct run_options *options, struct arena *arena, Cri__
 		return 0;
 	Cri__DNSConfig *dns = arena_alloc(arena, sizeof *dns);
 	if (!dns)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	cri__dnsconfig__init(dns);
 	dns->servers = (const char **)options->dns;
 	dns->n_servers = strv_count((const char *const *)options->dns);
@@ -247,7 +242,7 @@ static int set_linux(const struct run_options *options, struct arena *arena, str
 {
 	Cri__LinuxContainerConfig *linux_config = arena_alloc(arena, sizeof *linux_config);
 	if (!linux_config)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	cri__linux_container_config__init(linux_config);
 	config->container.linux = linux_config;
 	int r = run_linux_resources(options, arena, &linux_config->resources, err);

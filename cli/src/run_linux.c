@@ -14,11 +14,6 @@
 #define CPU_PERIOD_US 100000
 #define ID_MAX UINT32_MAX
 
-static int no_memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "cli.memory", "out of memory");
-}
-
 /* A message of type @type_ in @arena, initialised; NULL when out of memory. */
 #define MAKE(arena, Type, type)                                                                                        \
 	({                                                                                                             \
@@ -34,7 +29,7 @@ int run_map(const char *option, char *const *texts, struct arena *arena, size_t 
 	size_t count = strv_count((const char *const *)texts);
 	Cri__MapEntry **entries = arena_array(arena, count + 1, sizeof *entries);
 	if (!entries)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	for (size_t i = 0; i < count; i++) {
 		const char *equals = strchr(texts[i], '=');
 		if (equals == texts[i])
@@ -42,7 +37,7 @@ int run_map(const char *option, char *const *texts, struct arena *arena, size_t 
 		entries[i] = MAKE(arena, Cri__MapEntry, cri__map_entry);
 		char *key = entries[i] ? arena_strdup(arena, texts[i]) : NULL;
 		if (!key)
-			return no_memory(err);
+			return err_memory(err, "axle");
 		key[strcspn(key, "=")] = '\0';
 		entries[i]->key = key;
 		entries[i]->value = equals ? key + (equals - texts[i]) + 1 : "";
@@ -74,7 +69,7 @@ static int set_pids(int64_t limit, struct arena *arena, Cri__LinuxContainerResou
 	Cri__MapEntry *entry = MAKE(arena, Cri__MapEntry, cri__map_entry);
 	char *value = arena_printf(arena, "%lld", (long long)limit);
 	if (!entries || !entry || !value)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	entry->key = "pids.max";
 	entry->value = value;
 	entries[0] = entry;
@@ -89,7 +84,7 @@ int run_linux_resources(const struct run_options *options, struct arena *arena, 
 	Cri__LinuxContainerResources *resources =
 		MAKE(arena, Cri__LinuxContainerResources, cri__linux_container_resources);
 	if (!resources)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	if (options->memory > INT64_MAX || options->memory_swap > INT64_MAX)
 		return err_set(err, -EINVAL, "cli.usage", "option --memory: expected less than 8 EiB");
 	if (options->memory_swap && options->memory_swap < options->memory)
@@ -128,7 +123,7 @@ static int make_namespaces(const struct run_options *options, struct arena *aren
 {
 	Cri__NamespaceOption *namespaces = MAKE(arena, Cri__NamespaceOption, cri__namespace_option);
 	if (!namespaces)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	bool host = str_equal(options->network, "host");
 	if (!host && !str_equal(options->network, "none") && !str_equal(options->network, "private"))
 		return err_set(err, -EINVAL, "cli.usage", "option --network: \"%s\": expected host, none or private",
@@ -164,7 +159,7 @@ static int set_user(const char *text, struct arena *arena, Cri__LinuxContainerSe
 		return 0;
 	char *user = arena_strdup(arena, text);
 	if (!user)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	char *colon = strchr(user, ':');
 	const char *group = colon ? colon + 1 : NULL;
 	if (colon)
@@ -182,7 +177,7 @@ static int set_user(const char *text, struct arena *arena, Cri__LinuxContainerSe
 	else
 		security->run_as_username = user;
 	bool whole = (!group || security->run_as_group) && (security->run_as_user || *security->run_as_username);
-	return whole ? 0 : no_memory(err);
+	return whole ? 0 : err_memory(err, "axle");
 }
 
 static int set_groups(char *const *groups, struct arena *arena, Cri__LinuxContainerSecurityContext *security,
@@ -191,7 +186,7 @@ static int set_groups(char *const *groups, struct arena *arena, Cri__LinuxContai
 	size_t count = strv_count((const char *const *)groups);
 	int64_t *ids = arena_array(arena, count + 1, sizeof *ids);
 	if (!ids)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	for (size_t i = 0; i < count; i++)
 		if (!is_id(groups[i], &ids[i]))
 			return err_set(err, -EINVAL, "cli.usage", "option --group-add: \"%s\": expected a group's number",
@@ -207,7 +202,7 @@ static int make_seccomp(const char *profile, struct arena *arena, Cri__SecurityP
 {
 	Cri__SecurityProfile *seccomp = MAKE(arena, Cri__SecurityProfile, cri__security_profile);
 	if (!seccomp)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	*ret = seccomp;
 	if (!profile || str_equal(profile, "default")) {
 		seccomp->profile_type = CRI__SECURITY_PROFILE__PROFILE_TYPE__RuntimeDefault;
@@ -222,7 +217,7 @@ static int make_seccomp(const char *profile, struct arena *arena, Cri__SecurityP
 		return err_sys(err, -errno, "cli.host-path", "option --security-opt: seccomp=%s", profile);
 	seccomp->profile_type = CRI__SECURITY_PROFILE__PROFILE_TYPE__Localhost;
 	seccomp->localhost_ref = arena_strdup(arena, real);
-	return seccomp->localhost_ref ? 0 : no_memory(err);
+	return seccomp->localhost_ref ? 0 : err_memory(err, "axle");
 }
 
 static int set_security_options(char *const *texts, struct arena *arena, Cri__LinuxContainerSecurityContext *security,
@@ -264,7 +259,7 @@ int run_linux_security(const struct run_options *options, struct arena *arena, C
 		MAKE(arena, Cri__LinuxContainerSecurityContext, cri__linux_container_security_context);
 	Cri__Capability *capabilities = MAKE(arena, Cri__Capability, cri__capability);
 	if (!security || !capabilities)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	capabilities->add_capabilities = (const char **)options->cap_add;
 	capabilities->n_add_capabilities = strv_count((const char *const *)options->cap_add);
 	capabilities->drop_capabilities = (const char **)options->cap_drop;
@@ -297,7 +292,7 @@ int run_linux_pod(const struct run_options *options, const Cri__LinuxContainerSe
 	Cri__LinuxSandboxSecurityContext *security =
 		MAKE(arena, Cri__LinuxSandboxSecurityContext, cri__linux_sandbox_security_context);
 	if (!pod || !security)
-		return no_memory(err);
+		return err_memory(err, "axle");
 	security->namespace_options = container->namespace_options;
 	security->privileged = container->privileged;
 	security->seccomp = container->seccomp;

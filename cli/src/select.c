@@ -19,7 +19,7 @@ int select_containers(struct cli *cli, bool all, bool all_states, char ***words,
 		cli_call(cli, &axle__containers__descriptor, "List", &request.base, err);
 	char **ids = list ? arena_array(&cli->arena, list->n_containers + 1, sizeof *ids) : NULL;
 	if (!ids)
-		return list ? err_set(err, -ENOMEM, "cli.memory", "out of memory") : err->code;
+		return list ? err_memory(err, "axle") : err->code;
 	for (size_t i = 0; i < list->n_containers; i++)
 		ids[i] = arena_strdup(&cli->arena, list->containers[i]->id);
 	*words = ids;

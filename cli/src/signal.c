@@ -64,7 +64,7 @@ int signal_ask(struct axle_signal *signals, char ***ret_lines, struct buf *ret_t
 	va_end(args);
 	scoped_free char *answer = malloc(ANSWER_MAX);
 	if (length < 0 || !answer)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	int r = axle_signal_request(signals, request, take_line, &lines, answer, ANSWER_MAX);
 	if (r == 0)
 		r = lines.r;

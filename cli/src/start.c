@@ -101,7 +101,7 @@ static int count_in_pod(struct cli *cli, const char *pod_id, size_t *ret_count, 
 	const char *filter = arena_printf(&cli->arena, "pod=%s", pod_id);
 	Axle__ListContainersRequest request = AXLE__LIST_CONTAINERS_REQUEST__INIT;
 	if (!filter)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	request.all_owners = request.all_states = 1;
 	request.filters = &filter;
 	request.n_filters = 1;

@@ -79,7 +79,7 @@ static int print_table(struct cli *cli, const Axle__ListImagesResponse *list, co
 	struct table table = table_begin(&cli->arena, options->digests ? TITLES_WITH_DIGESTS : TITLES);
 	for (size_t i = 0; i < list->n_images; i++)
 		if (add_image(&table, list->images[i], options) < 0)
-			return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+			return err_memory(err, "axle");
 	table_print(&table, !options->no_heading);
 	return 0;
 }
@@ -111,7 +111,7 @@ static int run(struct cli *cli, char **words, const void *values, struct err *er
 	request.all_owners = options->all_owners;
 	request.filters = all_filters(cli, options, words[0], &request.n_filters);
 	if (!request.filters)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	const Axle__ListImagesResponse *list = cli_call(cli, &axle__images__descriptor, "List", &request.base, err);
 	if (!list)
 		return err->code;

@@ -52,7 +52,7 @@ static int run(struct cli *cli, char **words, const void *values, struct err *er
 	size_t count = strv_count((const char *const *)words), found = 0;
 	const ProtobufCMessage **messages = arena_array(&cli->arena, count + 1, sizeof *messages);
 	if (!messages)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	int exit_code = 0;
 	for (size_t i = 0; i < count; i++) {
 		messages[found] = inspect(cli, words[i], options->type, err);

@@ -118,7 +118,7 @@ static int run(struct cli *cli, char **words, const void *values, struct err *er
 	struct load load = {.err = err, .progress = progress_new(&cli->arena, options->input, options->quiet)};
 	load.chunk = arena_alloc(&cli->arena, CHUNK_BYTES);
 	if (!load.progress || !load.chunk)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	int r = archive_open(options->input, &load.archive, err);
 	if (r == 0)
 		r = talk(cli, &load, options);

@@ -66,7 +66,7 @@ static int print_table(struct cli *cli, const Axle__ListContainersResponse *list
 	int64_t now = now_ns();
 	for (size_t i = 0; i < list->n_containers; i++)
 		if (add_row(&table, list->containers[i], options, now) < 0)
-			return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+			return err_memory(err, "axle");
 	table_print(&table, !options->no_heading);
 	return 0;
 }

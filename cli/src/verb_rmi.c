@@ -52,7 +52,7 @@ static char **unused_images(struct cli *cli, struct err *err)
 	const Axle__ListImagesResponse *list = cli_call(cli, &axle__images__descriptor, "List", &request.base, err);
 	char **ids = list ? arena_array(&cli->arena, list->n_images + 1, sizeof *ids) : NULL;
 	if (!ids) {
-		(void)(list ? err_set(err, -ENOMEM, "cli.memory", "out of memory") : 0);
+		(void)(list ? err_memory(err, "axle") : 0);
 		return NULL;
 	}
 	size_t count = 0;

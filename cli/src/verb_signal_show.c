@@ -39,7 +39,7 @@ static int print_table(struct cli *cli, char **items, struct err *err)
 		cut_item(*item, words);
 		int r = table_add(&table, (const char *const *)words);
 		if (r < 0)
-			return err_set(err, r, "cli.memory", "out of memory");
+			return err_memory(err, "axle");
 	}
 	table_print(&table, true);
 	return 0;
@@ -82,7 +82,7 @@ static int ls(struct cli *cli, char **words, const void *values, struct err *err
 	r = print_list_json(items, &out);
 	if (r == 0)
 		(void)puts(out.data);
-	return r < 0 ? err_set(err, r, "cli.memory", "out of memory") : 0;
+	return r < 0 ? err_memory(err, "axle") : 0;
 }
 
 const struct verb verb_signal_ls = {
@@ -131,7 +131,7 @@ static int get_json(struct axle_signal *signals, char **words, struct err *err)
 		}
 	}
 	if (r < 0)
-		return err_set(err, r, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	(void)printf("%s}\n", out.data);
 	return 0;
 }

@@ -28,7 +28,7 @@ static int become(const char *name, char **words, struct err *err)
 	size_t count = strv_count((const char *const *)words);
 	scoped_free char **argv = calloc(count + 2, sizeof *argv);
 	if (!program || !argv)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	argv[0] = program;
 	memcpy(argv + 1, words, count * sizeof *argv);
 	(void)fflush(stdout);
@@ -76,7 +76,7 @@ static int check_catalogue(const char *file, struct err *err)
 {
 	scoped_free char *program = path_of_sibling_program("axsignald");
 	if (!program)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	(void)fflush(stdout);
 	pid_t pid = fork();
 	if (pid < 0)
@@ -226,7 +226,7 @@ static int write_file(int folder, const char *name, char *text, struct err *err)
 {
 	scoped_free char *owned = text;
 	if (!owned)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	return file_replace_at(folder, name, owned, strlen(owned), 0644, FILE_VOLATILE, err);
 }
 

@@ -92,7 +92,7 @@ static int run_below(struct cli *cli, const char *path, const struct verb *verb,
 {
 	scoped_free char *deeper = str_printf("%s %s", path, verb->name);
 	if (!deeper)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	if (!words[1] || str_equal(words[1], "--help") || str_equal(words[1], "-h")) {
 		print_help(path, verb);
 		return words[1] ? 0 : EXIT_OURS;
@@ -110,7 +110,7 @@ int verbs_run(struct cli *cli, const char *path, const struct verb *const *verbs
 		return run_below(cli, path, verb, words, err);
 	scoped_free char *values = calloc(1, verb->values_size + 1);
 	if (!values)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	int r = parse_and_run(cli, path, verb, words, values, err);
 	free_lists(verb, values);
 	return r;

@@ -18,7 +18,7 @@ static int host_path(const char *option, const char *text, const char *path, str
 	if (!real)
 		return err_sys(err, -errno, "cli.host-path", "option %s: \"%s\": %s on this host", option, text, path);
 	*ret_path = arena_strdup(arena, real);
-	return *ret_path ? 0 : err_set(err, -ENOMEM, "cli.memory", "out of memory");
+	return *ret_path ? 0 : err_memory(err, "axle");
 }
 
 static const struct propagation {
@@ -75,7 +75,7 @@ static int apply_options(const char *text, const char *list, struct arena *arena
 {
 	scoped(strv_free) char **options = str_split(list, ',');
 	if (!options)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	for (char **option = options; *option; option++) {
 		int r = apply_option(*option, arena, mount);
 		if (r == -EINVAL)
@@ -84,7 +84,7 @@ static int apply_options(const char *text, const char *list, struct arena *arena
 				       "propagation such as rslave",
 				       text, *option);
 		if (r < 0)
-			return err_set(err, r, "cli.memory", "out of memory");
+			return err_memory(err, "axle");
 	}
 	return 0;
 }
@@ -102,7 +102,7 @@ int volume_parse(const char *text, struct arena *arena, Cri__Mount *ret_mount, s
 	cri__mount__init(ret_mount);
 	ret_mount->container_path = arena_strdup(arena, parts[1]);
 	if (!ret_mount->container_path)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	int r = host_path("--volume", text, parts[0], arena, &ret_mount->host_path, err);
 	return r < 0 || count < 3 ? r : apply_options(text, parts[2], arena, ret_mount, err);
 }
@@ -121,6 +121,6 @@ int device_parse(const char *text, struct arena *arena, Cri__Device *ret_device,
 	ret_device->container_path = arena_strdup(arena, inside);
 	ret_device->permissions = arena_strdup(arena, permissions);
 	if (!ret_device->container_path || !ret_device->permissions)
-		return err_set(err, -ENOMEM, "cli.memory", "out of memory");
+		return err_memory(err, "axle");
 	return host_path("--device", text, parts[0], arena, &ret_device->host_path, err);
 }

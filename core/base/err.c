@@ -1,5 +1,6 @@
 #include "core/base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,11 @@ int err_sys(struct err *err, int code, const char *reason, const char *format, .
 	va_end(args);
 	append(err, strerror(-code));
 	return code;
+}
+
+int err_memory(struct err *err, const char *what)
+{
+	return err_set(err, -ENOMEM, "memory.exhausted", "%s: out of memory", what);
 }
 
 int err_add(struct err *err, int code, const char *format, ...)

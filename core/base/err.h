@@ -22,6 +22,9 @@ int err_set(struct err *err, int code, const char *reason, const char *format, .
 int err_sys(struct err *err, int code, const char *reason, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* -ENOMEM while making or reading @what, reason "memory.exhausted": `return err_memory(err, "image store")`. */
+int err_memory(struct err *err, const char *what);
+
 /* Puts context in front of the message and returns the code unchanged: `return err_add(err, r, "layer %zu", i)`. */
 int err_add(struct err *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

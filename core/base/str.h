@@ -18,6 +18,12 @@ static inline bool str_empty(const char *text)
 	return !text || !*text;
 }
 
+/* Whatever the locale: 0 to 9. */
+static inline bool char_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* Returns what follows @prefix in @text, or NULL where @text does not begin with it. */
 const char *str_after_prefix(const char *text, const char *prefix);
 bool str_ends_with(const char *text, const char *suffix);

@@ -23,6 +23,15 @@ START_TEST(sys_says_what_errno_means)
 }
 END_TEST
 
+START_TEST(memory_says_what_for)
+{
+	struct err err = {0};
+	ck_assert_int_eq(err_memory(&err, "image store"), -ENOMEM);
+	ck_assert_str_eq(err.reason, "memory.exhausted");
+	ck_assert_str_eq(err.message, "image store: out of memory");
+}
+END_TEST
+
 START_TEST(add_puts_context_in_front_and_keeps_code_and_reason)
 {
 	struct err err = {0};
@@ -60,6 +69,7 @@ static void add_tests(TCase *cases)
 {
 	tcase_add_test(cases, set_fills_all_and_returns_the_code);
 	tcase_add_test(cases, sys_says_what_errno_means);
+	tcase_add_test(cases, memory_says_what_for);
 	tcase_add_test(cases, add_puts_context_in_front_and_keeps_code_and_reason);
 	tcase_add_test(cases, nobody_may_want_to_know);
 	tcase_add_test(cases, an_overlong_message_is_cut_and_terminated);

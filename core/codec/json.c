@@ -39,15 +39,10 @@ struct survey {
 	bool has_big; /* a number that could be beyond 2^63-1 */
 };
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static size_t count_digits(const char *text, size_t length)
 {
 	size_t count = 0;
-	while (count < length && is_digit(text[count]))
+	while (count < length && char_is_digit(text[count]))
 		count++;
 	return count;
 }
@@ -74,7 +69,7 @@ static struct survey survey_text(const char *text, size_t length)
 			i += skip_string(text + i, length - i);
 			continue;
 		}
-		if (is_digit(c)) {
+		if (char_is_digit(c)) {
 			size_t digits = count_digits(text + i, length - i);
 			survey.has_big |= digits >= BIG_DIGITS_MIN;
 			i += digits;
@@ -112,9 +107,9 @@ static int rewrite_big(const char *text, size_t length, struct buf *ret_text)
 		size_t step = 1;
 		if (text[i] == '"')
 			step = skip_string(text + i, length - i);
-		else if (is_digit(text[i]))
+		else if (char_is_digit(text[i]))
 			step = count_digits(text + i, length - i);
-		bool big = is_digit(text[i]) && is_big(text, length, i, step);
+		bool big = char_is_digit(text[i]) && is_big(text, length, i, step);
 		if (big)
 			r = buf_add_text(ret_text, BIG_ESCAPED);
 		if (r == 0)

@@ -187,7 +187,7 @@ static int next_record(struct tar_pax *pax, const char *records, size_t size, si
 	ret_record->key = arena_strndup(&pax->arena, key, (size_t)(equal - key));
 	char *value = arena_alloc(&pax->arena, ret_record->size + 1);
 	if (!ret_record->key || !value)
-		return err_set(err, -ENOMEM, "tar.memory", "pax header: out of memory");
+		return err_memory(err, "pax header");
 	memcpy(value, equal + 1, ret_record->size);
 	ret_record->value = value;
 	*at += length;
@@ -216,7 +216,7 @@ int tar_pax_long_name(struct tar_pax *pax, bool link, const char *name, size_t s
 			       TAR_NAME_MAX);
 	const char *copy = arena_strndup(&pax->arena, name, length);
 	if (!copy)
-		return err_set(err, -ENOMEM, "tar.memory", "long name: out of memory");
+		return err_memory(err, "long name");
 	*(link ? &pax->link : &pax->path) = copy;
 	return 0;
 }

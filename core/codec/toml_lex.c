@@ -127,14 +127,9 @@ int toml_end_line(struct toml_reader *reader)
 	return toml_expected(reader, "the end of the line");
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static bool is_bare(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '-';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || char_is_digit(c) || c == '_' || c == '-';
 }
 
 int toml_read_key(struct toml_reader *reader, struct buf *ret_key)
@@ -158,7 +153,7 @@ int toml_read_key(struct toml_reader *reader, struct buf *ret_key)
 
 static int hex_value(char c)
 {
-	if (is_digit(c))
+	if (char_is_digit(c))
 		return c - '0';
 	if (c >= 'a' && c <= 'f')
 		return c - 'a' + 10;
@@ -288,7 +283,7 @@ int toml_read_string(struct toml_reader *reader, struct buf *ret_text)
 static bool matches(const char *text, const char *pattern)
 {
 	for (; *pattern; pattern++, text++)
-		if (*pattern == 'd' ? !is_digit(*text) : *text != *pattern)
+		if (*pattern == 'd' ? !char_is_digit(*text) : *text != *pattern)
 			return false;
 	return true;
 }
@@ -323,7 +318,7 @@ static const char *after_time(const char *text)
 		return text;
 	text++;
 	const char *fraction = text;
-	while (is_digit(*text))
+	while (char_is_digit(*text))
 		text++;
 	return text > fraction ? text : NULL;
 }
@@ -399,9 +394,9 @@ static const char *after_integer(const char *text)
 {
 	if (*text == '+' || *text == '-')
 		text++;
-	if (!is_digit(*text) || (*text == '0' && is_digit(text[1])))
+	if (!char_is_digit(*text) || (*text == '0' && char_is_digit(text[1])))
 		return NULL;
-	while (is_digit(*text))
+	while (char_is_digit(*text))
 		text++;
 	return text;
 }
@@ -413,7 +408,7 @@ static bool is_float(const char *text)
 		return false;
 	if (*p == '.') {
 		const char *fraction = ++p;
-		while (is_digit(*p))
+		while (char_is_digit(*p))
 			p++;
 		if (p == fraction)
 			return false;
@@ -423,7 +418,7 @@ static bool is_float(const char *text)
 		if (*p == '+' || *p == '-')
 			p++;
 		const char *exponent = p;
-		while (is_digit(*p))
+		while (char_is_digit(*p))
 			p++;
 		if (p == exponent)
 			return false;
@@ -481,7 +476,7 @@ static int take_scalar(struct toml_reader *reader, char *ret_text, size_t size)
 	char date[11] = "";
 	if (p - reader->p == 10)
 		memcpy(date, reader->p, 10);
-	if (is_date(date) && reader->end - p > 2 && *p == ' ' && is_digit(p[1])) {
+	if (is_date(date) && reader->end - p > 2 && *p == ' ' && char_is_digit(p[1])) {
 		p++;
 		while (p < reader->end && is_scalar_char(*p))
 			p++;

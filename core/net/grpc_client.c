@@ -64,7 +64,7 @@ int grpc_client_new(uv_loop_t *loop, int fd, const struct grpc_limits *limits, s
 	struct grpc_client *client = calloc(1, sizeof *client);
 	if (!client) {
 		(void)close(fd);
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a client");
+		return err_memory(err, "gRPC client");
 	}
 	grpc_endpoint_init(&client->endpoint, loop, limits);
 	client->endpoint.on_gone = on_gone;
@@ -137,7 +137,7 @@ int grpc_client_call(struct grpc_client *client, const struct grpc_request *requ
 		return r;
 	struct grpc_call *call = grpc_call_new(client->connection);
 	if (!call)
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a call");
+		return err_memory(err, "gRPC call");
 	call->incoming = method->output;
 	grpc_call_set_events(call, events, data);
 	r = begin(call, request, err);

@@ -183,7 +183,7 @@ int grpc_server_add(struct grpc_server *server, const struct grpc_service *servi
 	}
 	struct service *copy = calloc(1, sizeof *copy);
 	if (!copy)
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a service");
+		return err_memory(err, "gRPC service");
 	copy->table = *service;
 	list_append(&server->services, &copy->link);
 	return 0;
@@ -354,7 +354,7 @@ int grpc_server_listen(struct grpc_server *server, int fd, struct err *err)
 	struct listener *listener = calloc(1, sizeof *listener);
 	if (!listener) {
 		(void)close(fd);
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a listener");
+		return err_memory(err, "gRPC listener");
 	}
 	listener->server = server;
 	int r = listener_open(listener, server->endpoint.loop, fd);

@@ -258,7 +258,7 @@ int grpc_connection_new(struct grpc_endpoint *endpoint, int fd, struct grpc_conn
 	struct grpc_connection *connection = connection_make(endpoint);
 	if (!connection) {
 		(void)close(fd);
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a connection");
+		return err_memory(err, "gRPC connection");
 	}
 	int r = connection_begin(connection, socket_open(connection, fd), err);
 	if (r == 0)
@@ -271,7 +271,7 @@ int grpc_connection_accept(struct grpc_endpoint *endpoint, uv_stream_t *listener
 {
 	struct grpc_connection *connection = connection_make(endpoint);
 	if (!connection)
-		return err_set(err, -ENOMEM, "grpc.memory", "no memory for a connection");
+		return err_memory(err, "gRPC connection");
 	int r = connection_begin(connection, socket_accept(connection, listener, is_unix), err);
 	if (r == 0)
 		*ret_connection = connection;

@@ -45,13 +45,13 @@ int http_client_new(const struct http_options *options, struct http_client **ret
 {
 	scoped(http_client_free) struct http_client *client = calloc(1, sizeof *client);
 	if (!client)
-		return err_set(err, -ENOMEM, "http.memory", "HTTP client: out of memory");
+		return err_memory(err, "HTTP client");
 	client->options = *options;
 	if (str_set(&client->user_agent, options->user_agent) < 0 || str_set(&client->ca_pem, options->ca_pem) < 0)
-		return err_set(err, -ENOMEM, "http.memory", "HTTP client: out of memory");
+		return err_memory(err, "HTTP client");
 	client->multi = curl_multi_init();
 	if (!client->multi)
-		return err_set(err, -ENOMEM, "http.memory", "HTTP client: out of memory");
+		return err_memory(err, "HTTP client");
 	*ret_client = TAKE(client);
 	return 0;
 }
@@ -226,7 +226,7 @@ static int transfer_new(struct http_client *client, const struct http_request *r
 {
 	scoped(transfer_free) struct transfer *transfer = calloc(1, sizeof *transfer);
 	if (!transfer)
-		return err_set(err, -ENOMEM, "http.memory", "HTTP request: out of memory");
+		return err_memory(err, "HTTP request");
 	transfer->client = client;
 	transfer->request = *request;
 	transfer->response.headers.max = HTTP_HEADERS_MAX;
@@ -236,7 +236,7 @@ static int transfer_new(struct http_client *client, const struct http_request *r
 	    str_set(&transfer->accept, request->accept) < 0 ||
 	    str_set(&transfer->authorization, request->authorization) < 0 ||
 	    str_set(&transfer->form, request->form) < 0 || prepare(transfer) < 0)
-		return err_set(err, -ENOMEM, "http.memory", "HTTP request: out of memory");
+		return err_memory(err, "HTTP request");
 	*ret_transfer = TAKE(transfer);
 	return 0;
 }
@@ -295,7 +295,7 @@ static int redirect_to(struct transfer *transfer, CURLU *url, const char *locati
 		return bad_redirect(transfer, "to an address that is none", err);
 	int r = str_set(&transfer->url, whole);
 	curl_free(whole);
-	return r < 0 ? err_set(err, r, "http.memory", "HTTP request: out of memory") : 0;
+	return r < 0 ? err_memory(err, "HTTP request") : 0;
 }
 
 /* Returns 1 where the transfer goes on elsewhere. */
@@ -329,7 +329,7 @@ static const struct {
 	{CURLE_PEER_FAILED_VERIFICATION, -EHOSTUNREACH, "http.untrusted"},
 	{CURLE_SSL_CACERT_BADFILE, -EHOSTUNREACH, "http.tls"},
 	{CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT, "http.stalled"},
-	{CURLE_OUT_OF_MEMORY, -ENOMEM, "http.memory"},
+	{CURLE_OUT_OF_MEMORY, -ENOMEM, "memory.exhausted"},
 };
 
 /* "host:port" of a URL, for messages. */
@@ -411,7 +411,7 @@ int http_start(struct http_client *client, const struct http_request *request, h
 	transfer->done = done;
 	if (curl_multi_add_handle(client->multi, transfer->easy) != CURLM_OK) {
 		transfer_free(transfer);
-		return err_set(err, -ENOMEM, "http.memory", "HTTP request: out of memory");
+		return err_memory(err, "HTTP request");
 	}
 	transfer->next = client->transfers;
 	client->transfers = transfer;

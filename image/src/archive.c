@@ -157,7 +157,7 @@ static int pump(struct archive *archive, struct tar_reader *tar, uint8_t *bytes,
 		if (n < 0)
 			return err_sys(err, (int)n, "image.malformed", "read the archive");
 		if (!stream && zstream_new(zstream_detect(bytes, (size_t)n), on_bytes, tar, &stream) < 0)
-			return err_set(err, -ENOMEM, "image.memory", "archive: out of memory");
+			return err_memory(err, "archive");
 		if (n == 0)
 			return zstream_finish(stream, err);
 		int r = zstream_push(stream, bytes, (size_t)n, err);
@@ -173,7 +173,7 @@ static int spool(struct archive *archive, struct err *err)
 	struct tar_handler handler = {on_entry, on_data, archive};
 	archive->members = calloc(ARCHIVE_FILES_MAX, sizeof *archive->members);
 	if (!bytes || !archive->members || tar_reader_new(&handler, &tar) < 0)
-		return err_set(err, -ENOMEM, "image.memory", "archive: out of memory");
+		return err_memory(err, "archive");
 	if (mkdirat(archive->worker->ingest_fd, INGEST_INPUT, 0700) < 0)
 		return worker_io_error(-errno, "spool the archive", err);
 	archive->spool_fd =
@@ -193,7 +193,7 @@ int archive_open(struct worker *worker, struct archive **ret_archive, struct err
 {
 	scoped(archive_free) struct archive *archive = calloc(1, sizeof *archive);
 	if (!archive)
-		return err_set(err, -ENOMEM, "image.memory", "archive: out of memory");
+		return err_memory(err, "archive");
 	archive->worker = worker;
 	archive->arena.max = NAMES_MEMORY_MAX;
 	archive->spool_fd = -1;

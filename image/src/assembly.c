@@ -14,11 +14,6 @@
 #include "image/src/layer_dir.h"
 #include "image/src/tree_list.h"
 
-static int memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "image.memory", "image: out of memory");
-}
-
 /* ---- Documents -------------------------------------------------------------------------------------------------- */
 
 int assembly_begin(struct assembly *assembly, struct worker *worker, const struct digest *manifest_digest,
@@ -74,7 +69,7 @@ static int find_layer(struct assembly *assembly, size_t index, struct err *err)
 	    digest_parse_text(diff_id, &layer->diff_id, err) < 0)
 		return -EBADMSG;
 	if (model_chain_append(&layer->chain, index == 0, diff_id) < 0)
-		return memory(err);
+		return err_memory(err, "image");
 	scoped_fd int list = open_list(assembly->worker, &layer->chain);
 	scoped_fd int blob = worker_open_blob(assembly->worker, &layer->blob);
 	layer->unpacked = list >= 0;
@@ -207,7 +202,7 @@ int assembly_make_layers(struct assembly *assembly, struct err *err)
 		return 0;
 	scoped(tree_free) struct tree *tree = NULL;
 	if (tree_new(&tree) < 0)
-		return memory(err);
+		return err_memory(err, "image");
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < assembly->layers_count; i++)
 		r = make_layer(assembly, i, tree, err);
@@ -246,5 +241,5 @@ int assembly_report(const struct assembly *assembly, const char *const *names, c
 		.blobs = blobs,
 		.chains = chains,
 	};
-	return image.manifest && worker_add_image(assembly->worker, &image) == 0 ? 0 : memory(err);
+	return image.manifest && worker_add_image(assembly->worker, &image) == 0 ? 0 : err_memory(err, "image");
 }

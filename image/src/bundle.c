@@ -95,7 +95,7 @@ static int fill_process(const struct image *image, const struct image_user *user
 	const char *const *args = args_of(arena, &image->config);
 	const char *const *env = env_of(arena, &image->config, user);
 	if (!args || !env)
-		return err_set(err, -ENOMEM, "image.memory", "config.json: out of memory");
+		return err_memory(err, "config.json");
 	if (!args[0])
 		return err_set(err, -EBADMSG, "image.malformed", "image %s has neither an entrypoint nor a command",
 			       image->id);

@@ -59,7 +59,7 @@ static int on_record(void *user, const struct tree_record *record, struct err *e
 	if (r < 0)
 		return err_sys(err, r, r == -ENOSPC ? "store.full" : "store.io", "make %.200s", record->path);
 	r = tree_list_add(&flat->list, record, &flat->totals);
-	return r < 0 ? err_set(err, r, "image.memory", "unpack: out of memory") : 0;
+	return r < 0 ? err_memory(err, "unpack") : 0;
 }
 
 static int open_layers(int store_fd, const char *const *layers, size_t count, int *fds, struct err *err)
@@ -75,7 +75,7 @@ static int open_layers(int store_fd, const char *const *layers, size_t count, in
 static int merge(struct flat *flat, int store_fd, const char *const *layers, size_t count, struct err *err)
 {
 	scoped(tree_free) struct tree *tree = NULL;
-	int r = tree_new(&tree) < 0 ? err_set(err, -ENOMEM, "image.memory", "unpack: out of memory") : 0;
+	int r = tree_new(&tree) < 0 ? err_memory(err, "unpack") : 0;
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = replay_list(store_fd, layers[i], tree, err);
 	if (r == 0)

@@ -91,7 +91,7 @@ static int start(struct image_job *job, const struct image_job_options *options,
 	scoped_free char *sibling = options->worker_path ? NULL : path_of_sibling_program("aximage-worker");
 	const char *path = options->worker_path ? options->worker_path : sibling;
 	if (!path)
-		return err_set(err, -ENOMEM, "job.worker", "aximage-worker: out of memory");
+		return err_memory(err, "aximage-worker");
 	bool load = options->kind == IMAGE_JOB_LOAD;
 	const int fds[] = {-1, -1, STDERR_FILENO, job->store->dir_fd, request, progress, load ? options->input_fd : -1};
 	const char *const argv[] = {"aximage-worker",	  "--store-fd=3", "--request-fd=4",
@@ -113,7 +113,7 @@ int image_job_start(struct image_store *store, const struct image_job_options *o
 		return r;
 	scoped(image_job_free) struct image_job *job = calloc(1, sizeof *job);
 	if (!job)
-		return err_set(err, -ENOMEM, "job.worker", "job: out of memory");
+		return err_memory(err, "job");
 	job->store = store;
 	job->pidfd = -1;
 	job->progress_fd = -1;

@@ -18,11 +18,6 @@
 #define INDEX_DEPTH_MAX 2
 #define READ_SIZE (256 * 1024)
 
-static int memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "image.memory", "load: out of memory");
-}
-
 /* ---- Blobs ------------------------------------------------------------------------------------------------------ */
 
 static int digest_file(int fd, enum digest_algorithm algorithm, struct digest *ret_digest, uint64_t *ret_size)
@@ -120,7 +115,7 @@ int load_layers(struct assembly *assembly, struct err *err)
 	scoped(crew_free) struct crew *crew = NULL;
 	int r = crew_new(&options, &crew);
 	if (r < 0)
-		return memory(err);
+		return err_memory(err, "load");
 	for (size_t i = 0; i < assembly->layers_count; i++)
 		if (!assembly->layers[i].unpacked)
 			crew_add(crew, i);
@@ -169,7 +164,7 @@ static int read_document(const struct layout *layout, const struct model_descrip
 		return missing(descriptor->digest, err);
 	struct digest got;
 	if (r == 0 && digest_of(ret_digest->algorithm, ret_bytes->data ? ret_bytes->data : "", ret_bytes->size, &got) < 0)
-		r = memory(err);
+		r = err_memory(err, "load");
 	return r < 0 ? r : check_import(ret_digest, descriptor->size, &got, ret_bytes->size, err);
 }
 
@@ -216,7 +211,7 @@ static int load_manifest(struct layout *layout, const struct model_descriptor *t
 {
 	struct assembly *assembly = calloc(1, sizeof *assembly);
 	if (!assembly)
-		return memory(err);
+		return err_memory(err, "load");
 	scoped_done(buf_done) struct buf config = {.max = CONFIG_SIZE_MAX};
 	struct digest config_digest;
 	int r = assembly_begin(assembly, layout->worker, digest, manifest, err);

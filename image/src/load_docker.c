@@ -19,11 +19,6 @@ static const char *const LAYER_MEDIA[] = {
 	[ZSTREAM_ZSTD] = "application/vnd.oci.image.layer.v1.tar+zstd",
 };
 
-static int memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "image.memory", "load: out of memory");
-}
-
 static const char *text_of(struct arena *arena, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_MAX];
@@ -50,7 +45,7 @@ static int import_layer(struct worker *worker, const struct archive *archive, co
 	ret_layer->media_type = LAYER_MEDIA[zstream_detect(magic, (size_t)n)];
 	ret_layer->digest = text_of(arena, &digest);
 	ret_layer->size = size;
-	return ret_layer->digest ? 0 : memory(err);
+	return ret_layer->digest ? 0 : err_memory(err, "load");
 }
 
 /* Makes the OCI manifest: the same bytes for the same image, so that loading twice gives one image. */
@@ -63,10 +58,10 @@ static int make_manifest(struct worker *worker, const struct archive *archive, c
 		return err_set(err, -EFBIG, "image.too-large", "archive: %zu layers, at most %d are taken", count, LAYERS_MAX);
 	struct model_descriptor *layers = arena_array(arena, count + 1, sizeof *layers);
 	if (!layers || digest_of(DIGEST_SHA256, config->data ? config->data : "", config->size, &digest) < 0)
-		return memory(err);
+		return err_memory(err, "load");
 	struct model_descriptor config_descriptor = {
 		.media_type = MEDIA_CONFIG, .digest = text_of(arena, &digest), .size = config->size};
-	int r = config_descriptor.digest ? 0 : memory(err);
+	int r = config_descriptor.digest ? 0 : err_memory(err, "load");
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = import_layer(worker, archive, saved->layers[i], arena, &layers[i], err);
 	struct model_manifest manifest = {.schema_version = 2,
@@ -75,7 +70,7 @@ static int make_manifest(struct worker *worker, const struct archive *archive, c
 					  .layers = layers,
 					  .layers_count = count};
 	if (r == 0 && json_encode(&MODEL_MANIFEST, &manifest, ret_manifest) < 0)
-		r = memory(err);
+		r = err_memory(err, "load");
 	return r;
 }
 
@@ -93,7 +88,7 @@ static int collect_names(const struct worker *worker, const struct model_saved *
 			return err_add(err, r, "archive");
 		image_reference_format(&reference, text);
 		if (strv_add(ret_names, text) < 0)
-			return memory(err);
+			return err_memory(err, "load");
 	}
 	return 0;
 }
@@ -103,9 +98,9 @@ static int assemble(struct worker *worker, const struct buf *manifest, const str
 {
 	struct assembly *assembly = calloc(1, sizeof *assembly);
 	if (!assembly)
-		return memory(err);
+		return err_memory(err, "load");
 	struct digest digest;
-	int r = digest_of(DIGEST_SHA256, manifest->data, manifest->size, &digest) < 0 ? memory(err) : 0;
+	int r = digest_of(DIGEST_SHA256, manifest->data, manifest->size, &digest) < 0 ? err_memory(err, "load") : 0;
 	if (r == 0)
 		r = assembly_begin(assembly, worker, &digest, manifest, err);
 	if (r == 0)

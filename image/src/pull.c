@@ -273,7 +273,7 @@ static int get_layers(struct pull *pull, struct err *err)
 				       .user = &pull->assembly};
 	int r = crew_new(&options, &pull->crew);
 	if (r < 0)
-		return err_set(err, r, "image.memory", "image: no threads");
+		return err_set(err, r, "job.worker", "image: no threads");
 	plan(pull);
 	for (size_t i = 0; i < pull->assembly.layers_count; i++)
 		if (!pull->assembly.layers[i].unpacked && pull->assembly.layers[i].have_blob)
@@ -337,7 +337,7 @@ int pull_run(struct worker *worker, struct err *err)
 {
 	struct pull *pull = calloc(1, sizeof *pull);
 	if (!pull)
-		return err_set(err, -ENOMEM, "image.memory", "pull: out of memory");
+		return err_memory(err, "pull");
 	pull->worker = worker;
 	int r = run(pull, err);
 	crew_free(pull->crew); /* waits for its threads, which use the rest */

@@ -4,11 +4,28 @@
 #include "image/src/store_internal.h"
 
 static const char *const REASONS[] = {
-	"reference.malformed",	 "image.not-found",	  "image.ambiguous",	 "image.in-use",     "image.pinned",
-	"image.no-platform",	 "image.digest-mismatch", "image.size-mismatch", "image.unsupported", "image.malformed",
-	"image.layer-malformed", "image.too-large",	  "image.memory",	 "registry.unreachable",
-	"registry.unauthorized", "registry.protocol",	  "registry.memory",	 "store.full",	     "store.version",
-	"store.damaged",	 "store.io",		  "user.not-found",	 "job.cancelled",
+	"reference.malformed",
+	"image.not-found",
+	"image.ambiguous",
+	"image.in-use",
+	"image.pinned",
+	"image.no-platform",
+	"image.digest-mismatch",
+	"image.size-mismatch",
+	"image.unsupported",
+	"image.malformed",
+	"image.layer-malformed",
+	"image.too-large",
+	"registry.unreachable",
+	"registry.unauthorized",
+	"registry.protocol",
+	"store.full",
+	"store.version",
+	"store.damaged",
+	"store.io",
+	"user.not-found",
+	"job.cancelled",
+	"memory.exhausted",
 };
 
 const char *image_reason(const char *text)

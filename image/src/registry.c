@@ -25,7 +25,7 @@ int registry_transport_error(int r, struct err *err)
 		return r;
 	struct err cause = *err;
 	bool unreachable = r == -EHOSTUNREACH || r == -ETIMEDOUT;
-	const char *reason = unreachable ? "registry.unreachable" : r == -ENOMEM ? "registry.memory" : "registry.protocol";
+	const char *reason = unreachable ? "registry.unreachable" : "registry.protocol";
 	return err_set(err, unreachable ? -EHOSTUNREACH : r, reason, "registry %s", cause.message);
 }
 
@@ -167,7 +167,7 @@ int registry_open(struct http_client *client, const struct registry_options *opt
 {
 	scoped(registry_free) struct registry *registry = calloc(1, sizeof *registry);
 	if (!registry)
-		return err_set(err, -ENOMEM, "registry.memory", "registry: out of memory");
+		return err_memory(err, "registry");
 	registry->client = client;
 	registry->reference = *options->reference;
 	registry->credentials = *options->credentials;
@@ -194,7 +194,7 @@ static int on_bytes(void *user, int status, const void *bytes, size_t size, stru
 	int r = buf_add(buf, bytes, size);
 	if (r == -EMSGSIZE)
 		return err_set(err, -EFBIG, "image.too-large", "a document of more than %zu bytes", buf->max);
-	return r < 0 ? err_set(err, r, "registry.memory", "registry: out of memory") : 0;
+	return r < 0 ? err_memory(err, "registry") : 0;
 }
 
 /* One document: authorized when asked to, tried again when that may help. */
@@ -243,7 +243,7 @@ static int check_bytes(const char *what, const struct digest *expected, const st
 	struct digest got;
 	int r = digest_of(expected->algorithm, bytes->data ? bytes->data : "", bytes->size, &got);
 	if (r < 0)
-		return err_set(err, r, "registry.memory", "registry: out of memory");
+		return err_memory(err, "registry");
 	return digest_equal(&got, expected) ? 0 : mismatch(what, expected, &got, err);
 }
 
@@ -270,7 +270,7 @@ int registry_get_manifest(struct registry *registry, const char *tag, const stru
 	struct digest computed;
 	enum digest_algorithm algorithm = digest ? digest->algorithm : says ? said.algorithm : DIGEST_SHA256;
 	if (digest_of(algorithm, ret_bytes->data ? ret_bytes->data : "", ret_bytes->size, &computed) < 0)
-		return err_set(err, -ENOMEM, "registry.memory", "registry: out of memory");
+		return err_memory(err, "registry");
 	const struct digest *expected = digest ? digest : says ? &said : &computed;
 	if (!digest_equal(&computed, expected))
 		return mismatch(what, expected, &computed, err);
@@ -457,7 +457,7 @@ int registry_download(struct registry_download *download, struct err *err)
 {
 	int r = digester_new(download->digest.algorithm, &download->digester);
 	if (r < 0)
-		return err_set(err, r, "registry.memory", "registry: out of memory");
+		return err_memory(err, "registry");
 	r = start_download(download, err);
 	if (r < 0) {
 		digester_free(download->digester);

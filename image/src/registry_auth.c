@@ -26,11 +26,6 @@ static const struct json_field TOKEN_FIELDS[] = {
 };
 static const struct json_table TOKEN = JSON_TABLE(struct token_answer, TOKEN_FIELDS);
 
-static int memory(struct err *err)
-{
-	return err_set(err, -ENOMEM, "registry.memory", "registry: out of memory");
-}
-
 static int unauthorized(const struct registry *registry, struct err *err, const char *what)
 {
 	return err_set(err, -EACCES, "registry.unauthorized", "registry %s, repository %s: %s",
@@ -124,7 +119,7 @@ static int take_token(struct registry *registry, const struct buf *answer, struc
 		return err_set(err, -EPROTO, "registry.protocol", "the token server's answer has no token");
 	wipe(&registry->authorization);
 	registry->authorization = str_printf("Bearer %s", value);
-	return registry->authorization ? 0 : memory(err);
+	return registry->authorization ? 0 : err_memory(err, "registry");
 }
 
 static int get_token(struct registry *registry, const struct challenge *challenge, struct err *err)
@@ -135,7 +130,7 @@ static int get_token(struct registry *registry, const struct challenge *challeng
 	scoped_done(buf_done) struct buf url = {.max = HTTP_URL_MAX};
 	scoped_done(buf_done) struct buf form = {.max = HTTP_URL_MAX};
 	if (make_token_request(registry, challenge, &url, &form) < 0)
-		return memory(err);
+		return err_memory(err, "registry");
 	scoped_done(wipe) char *basic = registry->credentials.username && !registry->credentials.identity_token
 						? basic_value(&registry->credentials)
 						: NULL;
@@ -172,7 +167,7 @@ int registry_authorize(struct registry *registry, const struct http_response *re
 		if (registry->authorization) /* it was shown and refused */
 			return unauthorized(registry, err, "the registry refuses the token");
 		registry->authorization = str_printf("Bearer %s", registry->credentials.registry_token);
-		return registry->authorization ? 0 : memory(err);
+		return registry->authorization ? 0 : err_memory(err, "registry");
 	}
 	if (challenge.bearer)
 		return get_token(registry, &challenge, err);
@@ -183,5 +178,5 @@ int registry_authorize(struct registry *registry, const struct http_response *re
 	if (registry->authorization)
 		return unauthorized(registry, err, "the registry refuses the user and password");
 	registry->authorization = basic_value(&registry->credentials);
-	return registry->authorization ? 0 : memory(err);
+	return registry->authorization ? 0 : err_memory(err, "registry");
 }

@@ -107,7 +107,7 @@ int image_store_open(int dir_fd, unsigned flags, struct image_store **ret_store,
 {
 	scoped(image_store_free) struct image_store *store = calloc(1, sizeof *store);
 	if (!store)
-		return err_set(err, -ENOMEM, "store.io", "image store: out of memory");
+		return err_memory(err, "image store");
 	store->flags = flags;
 	store->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
 	if (store->dir_fd < 0)
@@ -276,7 +276,7 @@ int image_store_hold(struct image_store *store, const char *id, struct err *err)
 	if (!hold) {
 		hold = calloc(1, sizeof *hold);
 		if (!hold)
-			return err_set(err, -ENOMEM, "store.io", "image store: out of memory");
+			return err_memory(err, "image store");
 		digest_format(&digest, hold->id);
 		hold->next = store->holds;
 		store->holds = hold;
@@ -422,7 +422,7 @@ static int remove_locked(struct image_store *store, const char *text, unsigned f
 	}
 	scoped_free char *id = strdup(image->id);
 	if (!id || drop_names(store, id, only_tag ? tag : NULL, untagged) < 0)
-		return err_set(err, -ENOMEM, "store.io", "image store: out of memory");
+		return err_memory(err, "image store");
 	r = write_back(store, err);
 	if (r == 0 && !only_tag)
 		*gone = TAKE(id);

@@ -261,7 +261,7 @@ int store_images_load(struct image_store *store, struct err *err)
 	store->images_count = 0;
 	store->images = arena_array(&store->arena, store->records.count + 1, sizeof *store->images);
 	if (!store->images)
-		return err_set(err, -ENOMEM, "store.io", "image store: out of memory");
+		return err_memory(err, "image store");
 	struct loading loading = {.store = store};
 	for (size_t i = 0; i < store->records.count; i++) {
 		const struct store_name *name = &store->records.names[i];

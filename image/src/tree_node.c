@@ -76,7 +76,7 @@ int tree_make_node(struct tree *tree, struct node *parent, const char *name, siz
 	if (r < 0)
 		return r;
 	if (tree->nodes_count >= tree->buckets_count && grow(tree) < 0)
-		return err_set(err, -ENOMEM, "image.memory", "file tree: out of memory");
+		return err_memory(err, "file tree");
 	struct node *node = arena_alloc(&tree->arena, sizeof *node);
 	char *copy = arena_strndup(&tree->arena, name, length);
 	if (!node || !copy)

@@ -166,7 +166,7 @@ static int pump(struct reading *reading, struct digester *blob_digester, uint8_t
 		if (n < 0)
 			return io_error(-errno, err);
 		if (!stream && zstream_new(zstream_detect(bytes, (size_t)n), on_bytes, reading, &stream) < 0)
-			return err_set(err, -ENOMEM, "image.memory", "layer: out of memory");
+			return err_memory(err, "layer");
 		if (n == 0)
 			return zstream_finish(stream, err);
 		if (blob_digester)
@@ -188,7 +188,7 @@ static int run(struct reading *reading, struct err *err)
 	struct tar_handler handler = {on_entry, on_data, reading};
 	if (!bytes || digester_new(unpack->diff_id.algorithm, &digester) < 0 || tar_reader_new(&handler, &tar) < 0 ||
 	    (unpack->blob && digester_new(unpack->blob->algorithm, &blob_digester) < 0))
-		return err_set(err, -ENOMEM, "image.memory", "layer: out of memory");
+		return err_memory(err, "layer");
 	reading->tar = tar;
 	reading->digester = digester;
 	int r = pump(reading, blob_digester, bytes, err);

@@ -4,19 +4,16 @@
 #include <string.h>
 #include <time.h>
 
-#define TIME_TEXT_MAX 40
+#include "core/base/str.h"
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
+#define TIME_TEXT_MAX 40
 
 /* The digits behind the point, as nanoseconds; *@text moves behind them. */
 static int64_t parse_fraction(const char **text)
 {
 	int64_t ns = 0;
 	int64_t unit = 100000000;
-	for (; is_digit(**text); (*text)++, unit /= 10)
+	for (; char_is_digit(**text); (*text)++, unit /= 10)
 		ns += (**text - '0') * unit;
 	return ns;
 }
@@ -28,8 +25,8 @@ static int parse_offset(const char *text, long *ret_seconds)
 		*ret_seconds = 0;
 		return 0;
 	}
-	if ((*text != '+' && *text != '-') || strlen(text) != 6 || text[3] != ':' || !is_digit(text[1]) ||
-	    !is_digit(text[2]) || !is_digit(text[4]) || !is_digit(text[5]))
+	if ((*text != '+' && *text != '-') || strlen(text) != 6 || text[3] != ':' || !char_is_digit(text[1]) ||
+	    !char_is_digit(text[2]) || !char_is_digit(text[4]) || !char_is_digit(text[5]))
 		return -EINVAL;
 	long hours = (text[1] - '0') * 10 + text[2] - '0';
 	long minutes = (text[4] - '0') * 10 + text[5] - '0';

@@ -3,14 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
+#include "core/base/str.h"
 
 static bool is_word_char(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
+	return char_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
 }
 
 static void skip_blanks(struct dbc_lexer *lexer)
@@ -43,14 +40,14 @@ static int lex_string(struct dbc_lexer *lexer)
 static const char *number_end(const char *c, const char *end)
 {
 	c += *c == '-' || *c == '+';
-	while (c < end && (is_digit(*c) || *c == '.'))
+	while (c < end && (char_is_digit(*c) || *c == '.'))
 		c++;
 	if (c < end && (*c | 32) == 'e') {
 		const char *exponent = c + 1;
 		if (exponent < end && (*exponent == '-' || *exponent == '+'))
 			exponent++;
-		if (exponent < end && is_digit(*exponent)) {
-			while (exponent < end && is_digit(*exponent))
+		if (exponent < end && char_is_digit(*exponent)) {
+			while (exponent < end && char_is_digit(*exponent))
 				exponent++;
 			c = exponent;
 		}
@@ -73,7 +70,7 @@ int dbc_lex(struct dbc_lexer *lexer)
 	char next = lexer->at + 1 < lexer->end ? lexer->at[1] : '\0';
 	if (c == '"')
 		return lex_string(lexer);
-	if (is_digit(c) || ((c == '-' || c == '+' || c == '.') && (is_digit(next) || next == '.'))) {
+	if (char_is_digit(c) || ((c == '-' || c == '+' || c == '.') && (char_is_digit(next) || next == '.'))) {
 		lexer->kind = TOKEN_NUMBER;
 		lexer->at = number_end(lexer->at, lexer->end);
 	} else if (is_word_char(c)) {

@@ -327,7 +327,7 @@ int line_server_new(const struct line_server_options *options, int listen_fd, st
 	if (!server || (options->name && !name)) {
 		free(server);
 		free(name);
-		return err_set(err, -ENOMEM, "line.memory", "out of memory");
+		return err_memory(err, "line protocol");
 	}
 	*server = (struct line_server){.options = *options, .name = name, .fd = listen_fd, .listener = {.reloaded = reloaded}};
 	int r = uv_poll_init(options->loop, &server->poll, listen_fd);
