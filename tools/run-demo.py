@@ -82,7 +82,10 @@ class Demo:
         self.root, self.state = os.path.join(folder, "root"), os.path.join(folder, "state")
         self.registry = Registry(os.path.join(folder, "registry"))
         self.axled = None
-        self.environment = {**os.environ, "AXLE_SOCKET": os.path.join(self.state, "axle.sock")}
+        config = os.path.join(folder, "axled.toml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[cni]\nenabled = false\n")  # no bridge and no rules on the machine of who looks around
+        self.environment = {**os.environ, "AXLE_SOCKET": os.path.join(self.state, "axle.sock"), "AXLE_CONFIG": config}
 
     # One step: a command, its result, its time.
 

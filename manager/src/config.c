@@ -42,6 +42,15 @@ static const struct json_field LOGS_FIELDS[] = {
 };
 static const struct json_table LOGS = JSON_TABLE_STRICT(struct config_logs, LOGS_FIELDS);
 
+static const struct json_field CNI_FIELDS[] = {
+	JSON_FIELD(struct config_cni, enabled, "enabled", JSON_BOOL_T, 0),
+	JSON_FIELD(struct config_cni, conf_dir, "conf-dir", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_cni, plugin_dirs, "plugin-dirs", JSON_STRINGS, 0),
+	JSON_FIELD(struct config_cni, network, "network", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_cni, plugin_timeout_s, "plugin-timeout-s", JSON_U32, 0),
+};
+static const struct json_table CNI = JSON_TABLE_STRICT(struct config_cni, CNI_FIELDS);
+
 static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
@@ -70,12 +79,19 @@ static const struct json_field CONFIG_FIELDS[] = {
 	JSON_NESTED(struct config, socket, "socket", JSON_STRUCT, &SOCKET, 0),
 	JSON_NESTED(struct config, images, "images", JSON_STRUCT, &IMAGES, 0),
 	JSON_NESTED(struct config, container_logs, "container-logs", JSON_STRUCT, &LOGS, 0),
+	JSON_NESTED(struct config, cni, "cni", JSON_STRUCT, &CNI, 0),
 	JSON_FIELD(struct config, default_runtime, "default-runtime", JSON_STRING_T, 0),
 	JSON_NESTED_COUNTED(struct config, runtimes, "runtimes", JSON_STRUCT_MAP, &RUNTIME, 0),
 	JSON_NESTED_COUNTED(struct config, ulimits, "ulimits", JSON_STRUCTS, &ULIMIT, 0),
 	JSON_NESTED_COUNTED(struct config, registries, "registries", JSON_STRUCTS, &REGISTRY, 0),
 };
 static const struct json_table CONFIG = JSON_TABLE_STRICT(struct config, CONFIG_FIELDS);
+
+/* Where Debian and where everybody else puts plugins. */
+static const char *const CNI_PLUGIN_DIRS[] = {"/opt/cni/bin", "/usr/lib/cni", NULL};
+#define CNI_CONF_DIR "/etc/cni/net.d"
+#define CNI_PLUGIN_TIMEOUT_S 60
+#define CNI_PLUGIN_TIMEOUT_MAX_S 3600
 
 static const char *const BUILT_IN_RUNTIMES[] = {CONFIG_DEFAULT_RUNTIME, "crun", "runc"};
 
@@ -108,6 +124,19 @@ static bool is_ulimit(const char *name)
 	return false;
 }
 
+static int check_cni(const char *source, const struct config_cni *cni, struct err *err)
+{
+	bool absolute = *cni->conf_dir == '/';
+	for (const char *const *dir = cni->plugin_dirs; *dir; dir++)
+		absolute = absolute && **dir == '/';
+	if (!absolute)
+		return err_set(err, -EINVAL, "config.invalid", "%s: cni: expected absolute paths", source);
+	if (cni->plugin_timeout_s < 1 || cni->plugin_timeout_s > CNI_PLUGIN_TIMEOUT_MAX_S)
+		return err_set(err, -EINVAL, "config.invalid", "%s: cni.plugin-timeout-s: expected 1 to %d, found %u",
+			       source, CNI_PLUGIN_TIMEOUT_MAX_S, cni->plugin_timeout_s);
+	return 0;
+}
+
 static int check(const char *source, const struct config *config, struct err *err)
 {
 	enum log_level level = LOG_INFO;
@@ -131,7 +160,7 @@ static int check(const char *source, const struct config *config, struct err *er
 			return err_set(err, -EINVAL, "config.invalid",
 				       "%s: ulimits[%zu]: expected the name of a limit (such as \"nofile\") and soft <= hard",
 				       source, i);
-	return 0;
+	return check_cni(source, &config->cni, err);
 }
 
 int config_parse(const char *source, const char *text, size_t length, struct arena *arena, struct config *ret_config,
@@ -140,6 +169,10 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 	struct config config = {
 		.images = {.worker_uid = 65534, .worker_gid = 65534},
 		.container_logs = {.max_bytes = 10 << 20, .files = 3},
+		.cni = {.enabled = true,
+			.conf_dir = CNI_CONF_DIR,
+			.plugin_dirs = CNI_PLUGIN_DIRS,
+			.plugin_timeout_s = CNI_PLUGIN_TIMEOUT_S},
 		.default_runtime = CONFIG_DEFAULT_RUNTIME,
 	};
 	json_t *value = NULL;

@@ -53,6 +53,15 @@ struct config_registry {
 	const char *endpoint; /* asked instead of the host */
 };
 
+/* Pods' networks (manager/src/cni.h). */
+struct config_cni {
+	bool enabled;			/* false: private network namespaces have a loopback device and nothing else */
+	const char *conf_dir;		/* absolute */
+	const char *const *plugin_dirs; /* absolute, searched in this order */
+	const char *network;		/* by its name; NULL: the first of the folder */
+	uint32_t plugin_timeout_s;
+};
+
 struct config_logs {
 	uint64_t max_bytes; /* of the logs that axled owns; 0: no limit */
 	uint32_t files;
@@ -63,6 +72,7 @@ struct config {
 	struct config_socket socket;
 	struct config_images images;
 	struct config_logs container_logs;
+	struct config_cni cni;
 	const char *default_runtime;
 	struct config_runtime *runtimes; /* always holds axrun, crun and runc */
 	size_t runtimes_count;

@@ -79,6 +79,7 @@ struct node {
 	struct pull_table *pulls;
 	struct events *events;
 	struct monitors *monitors;
+	const char *pod_cidr; /* of UpdateRuntimeConfig: "10.0.0.0/24,fd00::/64"; NULL: none (for the capability ipRanges) */
 	int64_t started_ns;
 	uint64_t bounding_capabilities; /* what axled may give at most */
 	bool rebooted;			/* this start is the first after a boot */

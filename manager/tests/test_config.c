@@ -23,6 +23,10 @@ START_TEST(an_empty_file_is_the_defaults)
 	ck_assert_ptr_nonnull(config_find_runtime(&config, "runc"));
 	ck_assert_ptr_null(config_find_runtime(&config, "other"));
 	ck_assert_uint_eq(config.images.worker_uid, 65534);
+	ck_assert(config.cni.enabled);
+	ck_assert_str_eq(config.cni.conf_dir, "/etc/cni/net.d");
+	ck_assert_str_eq(config.cni.plugin_dirs[1], "/usr/lib/cni");
+	ck_assert_ptr_null(config.cni.network);
 	arena_done(&arena);
 }
 END_TEST
@@ -37,6 +41,7 @@ START_TEST(every_table_is_read)
 		      "[socket]\ngroup = 'axle'\nmode = '0660'\n"
 		      "[images]\nworker-uid = 7\nstall-timeout-s = 5\n"
 		      "[container-logs]\nmax-bytes = 100\nfiles = 2\n"
+		      "[cni]\nenabled = false\nconf-dir = '/c'\nplugin-dirs = ['/p']\nnetwork = 'n'\nplugin-timeout-s = 3\n"
 		      "[runtimes.own]\npath = '/opt/own'\nroot = '/run/own'\nargs = ['--debug']\n"
 		      "[runtimes.crun]\npath = '/opt/crun'\n"
 		      "[[ulimits]]\nname = 'nofile'\nsoft = 1\nhard = 2\n"
@@ -51,6 +56,11 @@ START_TEST(every_table_is_read)
 	ck_assert_ptr_null(config_find_registry(&config, "localhost"));
 	ck_assert_uint_eq(config.ulimits[0].hard, 2);
 	ck_assert_uint_eq(config.container_logs.files, 2);
+	ck_assert(!config.cni.enabled);
+	ck_assert_str_eq(config.cni.conf_dir, "/c");
+	ck_assert_str_eq(config.cni.plugin_dirs[0], "/p");
+	ck_assert_str_eq(config.cni.network, "n");
+	ck_assert_uint_eq(config.cni.plugin_timeout_s, 3);
 	arena_done(&arena);
 }
 END_TEST
@@ -64,6 +74,9 @@ static const struct {
 	{"[log]\nformat = 'xml'\n", "expected text or json"},
 	{"[socket]\nmode = '7777777'\n", "octal mode"},
 	{"default-runtime = 'x'\n", "no [runtimes] table"},
+	{"[cni]\nconf-dir = 'net.d'\n", "absolute"},
+	{"[cni]\nplugin-dirs = ['/a', 'b']\n", "absolute"},
+	{"[cni]\nplugin-timeout-s = 0\n", "cni.plugin-timeout-s"},
 	{"[runtimes.x]\nprogram = 'y'\n", "program"},
 	{"[[ulimits]]\nname = 'files'\nsoft = 1\nhard = 1\n", "ulimits[0]"},
 	{"[[registries]]\nplain-http = true\n", "host"},

@@ -31,6 +31,8 @@ class Node:
         self.process = None
         self.ended_by_test = False
         os.makedirs(self.folder, exist_ok=True)
+        if "[cni]" not in config:  # the machine's own networks are none of a test's business
+            config += "\n[cni]\nenabled = false\n"
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(config)
 
