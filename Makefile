@@ -4,7 +4,7 @@ DESTDIR ?=
 BUILD ?= build
 export PREFIX DESTDIR BUILD
 
-.PHONY: all build deps run test soak bench install clean help
+.PHONY: all build deps run test conformance soak bench install clean help
 
 all: build
 
@@ -22,6 +22,10 @@ test: build ## every check and test
 	@tools/deps.sh build run test
 	@tools/test.sh
 
+conformance: build ## run critest (CRITEST, CRITEST_IMAGES: docs/conformance.md)
+	@tools/deps.sh build test
+	@tests/conformance/critest.py
+
 soak: build ## the long campaigns: fuzzing, fault sweeps
 	@tools/deps.sh build test
 	@tools/soak.sh
@@ -37,4 +41,4 @@ clean: ## remove what was built
 	@rm -rf build build-*
 
 help: ## list the goals
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
