@@ -29,8 +29,8 @@ mount -t devtmpfs none /dev
 for module in virtio_pci 9pnet_virtio 9p overlay; do modprobe $module || echo "no module $module"; done
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=512000 host /host
 mount -t tmpfs -o mode=755 top /top
-mkdir /top/upper /top/work
-mount -t overlay -o lowerdir=/host,upperdir=/top/upper,workdir=/top/work root /root
+mkdir /top/upper /top/scratch
+mount -t overlay -o lowerdir=/host,upperdir=/top/upper,workdir=/top/scratch root /root
 cd /root
 for place in proc sys dev; do mount --move /$place $place; done
 for place in run tmp var/tmp var/lib; do mount -t tmpfs -o mode=1777 none $place; done
@@ -52,8 +52,8 @@ echo $? >/mnt/share/status
 sync
 /bin/busybox poweroff -f'
 """
-MODULES = ("crc32c_generic", "fuse", "erofs", "loop", "veth", "bridge", "ifb", "macvlan", "nf_tables", "nft_chain_nat", "nft_compat", "vcan", "can-raw",
-           "ipv6")
+MODULES = ("crc32c_generic", "fuse", "erofs", "loop", "veth", "bridge", "ifb", "macvlan", "nf_tables", "nft_chain_nat", "nft_compat",
+           "vcan", "can-raw", "ipv6")
 
 
 def cpio_entry(name, mode, data=b"", number=[0]):
