@@ -28,7 +28,6 @@ podman crun runc
 mandoc zstd
 umoci apache2-utils openssl
 procps acl g++ e2fsprogs
-qemu-system-x86
 "
 
 [ $# -gt 0 ] || set -- build run test

@@ -31,6 +31,10 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 		return helper_rootfs_mount(request->rootfs_mount, arena, ret_tree, &ret_reply->user, err);
 	if (request->user_find)
 		return helper_user_find(request->user_find, arena, &ret_reply->user, err);
+	if (request->volume_mount)
+		return helper_volume_mount(request->volume_mount, err);
+	if (request->relabel)
+		return helper_relabel(request->relabel, err);
 	return helper_container_remove(request->container_remove, err);
 }
 

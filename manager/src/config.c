@@ -55,6 +55,8 @@ static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, args, "args", JSON_STRINGS, 0),
+	JSON_FIELD(struct config_runtime, pod_annotations, "pod-annotations", JSON_STRINGS, 0),
+	JSON_FIELD(struct config_runtime, container_annotations, "container-annotations", JSON_STRINGS, 0),
 };
 static const struct json_table RUNTIME = JSON_TABLE_STRICT(struct config_runtime, RUNTIME_FIELDS);
 

@@ -37,6 +37,8 @@ struct config_runtime {
 	const char *path;	 /* absolute, or a program beside axled or in PATH; NULL: the handler's name */
 	const char *root;	 /* its state; NULL: STATE/runtime/NAME */
 	const char *const *args; /* more global options */
+	const char *const *pod_annotations; /* patterns (fnmatch(3)) of annotations that it gets; NULL: none */
+	const char *const *container_annotations;
 };
 
 struct config_ulimit {

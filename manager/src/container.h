@@ -57,6 +57,7 @@ struct container {
 	int stdio[CONTAINER_STDIO];
 	bool running;		       /* its start has succeeded and it has not ended */
 	bool image_held;	       /* in the store */
+	size_t volumes_held;	       /* of record.volume_images */
 	bool cleaned;		       /* after its end: runtime's state, cgroup and mount are gone */
 	struct attachment *attachments; /* those that wait for the start */
 	struct exec_session *sessions;	/* processes beside the first one */

@@ -20,9 +20,11 @@
 #include "manager/src/capability.h"
 #include "manager/src/host_devices.h"
 #include "manager/src/pod_files.h"
+#include "manager/src/security_modules.h"
 
 #include <linux/capability.h>
 
+#define SYSFS_ROOT "/sys"
 #define SPEC_ARENA_MAX (16 << 20)
 #define SPEC_BYTES_MAX (4 << 20)
 
@@ -177,6 +179,66 @@ static int copy_image_config(const struct container *container, const struct ima
 	return r;
 }
 
+static const Cri__SELinuxOption *selinux_options(const struct container *container)
+{
+	const Cri__LinuxContainerConfig *config = container->config->linux;
+	const Cri__LinuxPodSandboxConfig *pod = container->pod->config->linux;
+	if (config && config->security_context && config->security_context->selinux_options)
+		return config->security_context->selinux_options;
+	return pod && pod->security_context ? pod->security_context->selinux_options : NULL;
+}
+
+/* NULL where the kernel has no SELinux, or the container is privileged. */
+static int make_labels(const struct container *container, const struct security_modules *modules, struct arena *arena,
+		       const struct selinux_labels **ret_labels)
+{
+	*ret_labels = NULL;
+	if (!modules->selinux || spec_is_privileged(container->config))
+		return 0;
+	struct selinux_labels *labels = arena_alloc(arena, sizeof *labels);
+	*ret_labels = labels;
+	return labels ? selinux_make_labels(selinux_options(container), container->pod->id, arena, labels) : -ENOMEM;
+}
+
+int container_mount_label(const struct container *container, struct arena *arena, const char **ret_label)
+{
+	struct security_modules modules = {0};
+	const struct selinux_labels *labels = NULL;
+	security_modules_find(SYSFS_ROOT, &modules);
+	int r = make_labels(container, &modules, arena, &labels);
+	*ret_label = labels ? labels->mount : NULL;
+	return r;
+}
+
+static int make_security(const struct container *container, struct arena *arena, struct spec_input *input)
+{
+	struct security_modules *modules = arena_alloc(arena, sizeof *modules);
+	if (!modules)
+		return -ENOMEM;
+	security_modules_find(SYSFS_ROOT, modules);
+	input->modules = modules;
+	return make_labels(container, modules, arena, &input->labels);
+}
+
+static bool counts_swap(const struct node *node)
+{
+	bool v2 = false;
+	int group_fd = cgroup_controller_fd(&node->helpers_group, "memory", &v2);
+	return v2 || (group_fd >= 0 && faccessat(group_fd, "memory.memsw.limit_in_bytes", F_OK, 0) == 0);
+}
+
+/* NULL where no cgroup v2 tree is mounted. */
+static int list_v2_controllers(const struct node *node, struct arena *arena, const char **ret_list)
+{
+	scoped_done(buf_done) struct buf text = {.max = 4096};
+	*ret_list = NULL;
+	if (node->cgroups.v2_index < 0 ||
+	    file_read_at(node->cgroups.hierarchies[node->cgroups.v2_index].root_fd, "cgroup.controllers", &text, NULL) < 0)
+		return 0;
+	*ret_list = arena_strdup(arena, text.data ? text.data : "");
+	return *ret_list ? 0 : -ENOMEM;
+}
+
 static int make_input(const struct container *container, struct arena *arena, struct spec_input *ret_input,
 		      struct err *err)
 {
@@ -199,15 +261,26 @@ static int make_input(const struct container *container, struct arena *arena, st
 		.home = record->home,
 		.capabilities = node->bounding_capabilities,
 		.oom_score_floor = oom_score_floor(node),
-		.pure_v2 = node->cgroups.pure_v2,
+		.counts_swap = counts_swap(node),
+		.can_recursive_read_only = true,
+		.volumes = arena_printf(arena, "%s/%s/volumes", node->places.containers, container->id),
 	};
-	if (!input.rootfs || !input.pins || !input.files || !input.hostname)
+	const struct config_runtime *handler = config_find_runtime(&node->config, record->runtime_handler);
+	if (handler) {
+		input.pod_annotations = handler->pod_annotations;
+		input.container_annotations = handler->container_annotations;
+	}
+	if (!input.rootfs || !input.volumes || !input.pins || !input.files || !input.hostname)
 		return -ENOMEM;
 	int r = copy_image_config(container, &input.image, err);
 	if (r == 0)
 		r = find_target(container, arena, &input, err);
 	if (r == 0)
 		r = make_rlimits(node, arena, &input);
+	if (r == 0)
+		r = make_security(container, arena, &input);
+	if (r == 0)
+		r = list_v2_controllers(node, arena, &input.v2_controllers);
 	if (r == 0 && spec_is_privileged(container->config))
 		r = host_devices_list(arena, &input.host_devices, &input.host_devices_count);
 	if (r == 0)

@@ -26,6 +26,10 @@ int container_make_spec(const struct container *container, struct arena *arena, 
 /* Writes config.json into the container's folder, which is made. */
 int container_write_bundle(const struct container *container, struct err *err);
 
+/* The label of the files that are the container's own; NULL where the kernel has no SELinux or the container
+ * is privileged. Errors: -ENOMEM. */
+int container_mount_label(const struct container *container, struct arena *arena, const char **ret_label);
+
 /* The process of an exec, as JSON. */
 int container_make_exec(const struct container *container, const struct spec_exec *exec, struct buf *ret_json,
 			struct err *err);

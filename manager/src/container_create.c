@@ -7,6 +7,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
+#include "manager/src/container_volumes.h"
 #include "manager/src/rootfs.h"
 #include "manager/src/signals.h"
 
@@ -87,11 +88,15 @@ static int make(struct container *container, struct err *err)
 	if (r == 0)
 		r = take_image(container, err);
 	if (r == 0)
+		r = container_volumes_take(container, err);
+	if (r == 0)
 		r = choose_stop_signal(container, err);
 	if (r == 0)
 		r = rootfs_prepare(container, err);
 	if (r == 0)
 		r = check_configuration(container, err);
+	if (r == 0)
+		r = container_volumes_mount(container, err); /* so that what is wrong with an image shows now */
 	if (r == 0)
 		r = container_save(container, CONTAINER_CREATED, err);
 	return r < 0 ? err_add(err, r, "container %s", container->config->metadata->name) : 0;

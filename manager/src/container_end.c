@@ -12,6 +12,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
+#include "manager/src/container_volumes.h"
 #include "manager/src/exec.h"
 #include "manager/src/monitor_link.h"
 #include "manager/src/runtime_command.h"
@@ -24,11 +25,13 @@
 static int remove_left(struct container *container, const char *const *trees, struct err *err)
 {
 	scoped_free char *target = container_state_path(container, "rootfs");
-	if (!target)
+	scoped_free char *volumes = container->record.volume_images ? container_state_path(container, "volumes") : NULL;
+	if (!target || (container->record.volume_images && !volumes))
 		return -ENOMEM;
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
 	const struct helper_container_remove remove = {
 		.target = target,
+		.volumes = volumes,
 		.cgroup = container->record.cgroup,
 		.trees = trees,
 		.kill = true,
@@ -285,6 +288,7 @@ static int remove_locked(struct container *container, struct err *err)
 		return r;
 	if (container->image_held)
 		image_store_release(node->images, container->record.image_id);
+	container_volumes_release(container);
 	container_event(container, "removed");
 	log_info(&node->log, "container.removed", "container %s", container->id);
 	container_forget(container);

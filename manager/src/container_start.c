@@ -10,6 +10,7 @@
 #include "manager/src/attachment.h"
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
+#include "manager/src/container_volumes.h"
 #include "manager/src/monitor_link.h"
 #include "manager/src/monitors.h"
 #include "manager/src/rootfs.h"
@@ -218,6 +219,8 @@ static const struct {
 	{"start.bundle", write_bundle},
 	{"start.log", prepare_log},
 	{"start.rootfs", mount_root},
+	{"start.volumes", container_volumes_mount},
+	{"start.labels", container_volumes_relabel},
 	{"start.monitor", spawn_monitor},
 	{"start.create", ask_create},
 	{"start.attach", connect_attachments},

@@ -41,6 +41,7 @@ static const struct json_field ROOTFS_MOUNT_FIELDS[] = {
 	JSON_FIELD(struct helper_rootfs_mount, lowers, "lowers", JSON_STRINGS, JSON_REQUIRED),
 	JSON_FIELD(struct helper_rootfs_mount, data, "data", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_rootfs_mount, target, "target", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_rootfs_mount, context, "context", JSON_STRING_T, 0),
 	JSON_NESTED(struct helper_rootfs_mount, user, "user", JSON_STRUCT_OPT, &USER, 0),
 };
 static const struct json_table ROOTFS_MOUNT = JSON_TABLE(struct helper_rootfs_mount, ROOTFS_MOUNT_FIELDS);
@@ -51,8 +52,25 @@ static const struct json_field USER_FIND_FIELDS[] = {
 };
 static const struct json_table USER_FIND = JSON_TABLE(struct helper_user_find, USER_FIND_FIELDS);
 
+static const struct json_field VOLUME_MOUNT_FIELDS[] = {
+	JSON_FIELD(struct helper_volume_mount, layers, "layers", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_volume_mount, lowers, "lowers", JSON_STRINGS, JSON_REQUIRED),
+	JSON_FIELD(struct helper_volume_mount, folder, "folder", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_volume_mount, name, "name", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_volume_mount, sub_path, "sub_path", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_volume_mount, context, "context", JSON_STRING_T, 0),
+};
+static const struct json_table VOLUME_MOUNT = JSON_TABLE(struct helper_volume_mount, VOLUME_MOUNT_FIELDS);
+
+static const struct json_field RELABEL_FIELDS[] = {
+	JSON_FIELD(struct helper_relabel, path, "path", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_relabel, label, "label", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table RELABEL = JSON_TABLE(struct helper_relabel, RELABEL_FIELDS);
+
 static const struct json_field CONTAINER_REMOVE_FIELDS[] = {
 	JSON_FIELD(struct helper_container_remove, target, "target", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_container_remove, volumes, "volumes", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_container_remove, cgroup, "cgroup", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_container_remove, trees, "trees", JSON_STRINGS, 0),
 	JSON_FIELD(struct helper_container_remove, kill, "kill", JSON_BOOL_T, 0),
@@ -66,6 +84,8 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, rootfs_mount, "rootfs-mount", JSON_STRUCT_OPT, &ROOTFS_MOUNT, 0),
 	JSON_NESTED(struct helper_request, user_find, "user-find", JSON_STRUCT_OPT, &USER_FIND, 0),
 	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),
+	JSON_NESTED(struct helper_request, volume_mount, "volume-mount", JSON_STRUCT_OPT, &VOLUME_MOUNT, 0),
+	JSON_NESTED(struct helper_request, relabel, "relabel", JSON_STRUCT_OPT, &RELABEL, 0),
 };
 const struct json_table HELPER_REQUEST = JSON_TABLE(struct helper_request, REQUEST_FIELDS);
 

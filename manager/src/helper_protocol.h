@@ -66,12 +66,31 @@ struct helper_rootfs_mount {
 	const char *const *lowers;
 	const char *data;
 	const char *target; /* absolute; NULL: none */
+	const char *context; /* SELinux's label of all files; NULL: none */
 	const struct helper_user *user; /* looked up in the mounted tree; NULL: nobody asks */
+};
+
+/* What a mount of an image shows: the tree of @lowers (as above), or of it what is at @sub_path, which is read as chroot
+ * would and never leaves the image. It is mounted read-only at @folder/@name; what was mounted there is taken away first. */
+struct helper_volume_mount {
+	const char *layers;
+	const char *const *lowers;
+	const char *folder;   /* absolute; made */
+	const char *name;
+	const char *sub_path; /* NULL or "": all of it */
+	const char *context;  /* SELinux's label of all files; NULL: none */
+};
+
+/* Gives all files of the tree at @path the security label @label (SELinux). */
+struct helper_relabel {
+	const char *path;
+	const char *label;
 };
 
 /* Ends what a container left: mount at @target, cgroup, trees. What is missing is no error. */
 struct helper_container_remove {
 	const char *target; /* NULL: none */
+	const char *volumes; /* the folder of its mounts of images; NULL: none */
 	const char *cgroup;
 	const char *const *trees; /* absolute */
 	bool kill;		  /* everything in the cgroup, first */
@@ -84,6 +103,8 @@ struct helper_request {
 	const struct helper_rootfs_mount *rootfs_mount;
 	const struct helper_user_find *user_find;
 	const struct helper_container_remove *container_remove;
+	const struct helper_volume_mount *volume_mount;
+	const struct helper_relabel *relabel;
 };
 
 struct helper_failure {

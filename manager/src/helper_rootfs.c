@@ -66,6 +66,8 @@ int helper_container_remove(const struct helper_container_remove *request, struc
 	int r = request->cgroup ? helper_remove_cgroup(request->cgroup, request->kill, err) : 0;
 	if (r == 0 && request->target)
 		r = helper_unmount(request->target, err);
+	if (r == 0 && request->volumes)
+		r = helper_volumes_unmount(request->volumes, err);
 	for (size_t i = 0; r == 0 && request->trees && request->trees[i]; i++)
 		r = helper_remove_tree(request->trees[i], err);
 	return r;
@@ -95,20 +97,23 @@ static int make_data_directories(const struct helper_rootfs_mount *request, char
 }
 
 /* Linux 6.7 and later: one option for each layer, of any length. */
-static int mount_by_layer(const char *const *lowers, const char *upper, const char *work, int *ret_tree,
-			  struct err *err)
+static int mount_by_layer(const struct helper_layers *layers, const char *const *lowers, int *ret_tree, struct err *err)
 {
-	struct mount_option options[LAYERS_MAX + 2];
+	struct mount_option options[LAYERS_MAX + 3];
 	size_t count = 0;
 	for (; lowers[count]; count++)
 		options[count] = (struct mount_option){"lowerdir+", lowers[count]};
-	options[count++] = (struct mount_option){"upperdir", upper};
-	options[count++] = (struct mount_option){"workdir", work};
+	if (layers->upper) {
+		options[count++] = (struct mount_option){"upperdir", layers->upper};
+		options[count++] = (struct mount_option){"workdir", layers->work};
+	}
+	if (!str_empty(layers->context))
+		options[count++] = (struct mount_option){"context", layers->context};
 	return mount_filesystem("overlay", options, count, 0, ret_tree, err);
 }
 
 /* "lowerdir=...", by the names of descriptors that end with this process: mount(2)'s data is a page at most. */
-static int join_layers(const char *const *lowers, const char *upper, const char *work, struct buf *ret_data,
+static int join_layers(const struct helper_layers *layers, const char *const *lowers, struct buf *ret_data,
 		       struct err *err)
 {
 	int r = buf_add_text(ret_data, "lowerdir=");
@@ -118,34 +123,37 @@ static int join_layers(const char *const *lowers, const char *upper, const char 
 			return err_sys(err, -errno, "rootfs.layer", "open %s", lowers[i]);
 		r = buf_printf(ret_data, "%s/proc/self/fd/%d", i ? ":" : "", fd);
 	}
-	if (r == 0)
-		r = buf_printf(ret_data, ",upperdir=%s,workdir=%s", upper, work);
+	if (r == 0 && layers->upper)
+		r = buf_printf(ret_data, ",upperdir=%s,workdir=%s", layers->upper, layers->work);
+	if (r == 0 && !str_empty(layers->context)) /* a label may hold commas */
+		r = buf_printf(ret_data, ",context=\"%s\"", layers->context);
 	return r < 0 ? err_sys(err, r, "rootfs.layers", "the options of the root file system's mount") : 0;
 }
 
 /* In a mount namespace of its own, so that nothing shows in the host's table. */
-static int mount_apart(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+static int mount_apart(const struct helper_layers *layers, const char *const *lowers, int *ret_tree, struct err *err)
 {
+	const char *place = layers->upper ? layers->upper : lowers[0]; /* any directory serves */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, -errno, "rootfs.namespace", "make mounts private");
 	scoped_done(buf_done) struct buf data = {.max = 4095};
-	int r = join_layers(lowers, upper, work, &data, err);
+	int r = join_layers(layers, lowers, &data, err);
 	if (r < 0)
 		return r;
-	if (mount("overlay", upper, "overlay", 0, data.data) < 0)
+	if (mount("overlay", place, "overlay", 0, data.data) < 0)
 		return err_sys(err, -errno, "mount.filesystem", "make an overlay file system");
-	r = mount_tree_open(AT_FDCWD, upper, false, ret_tree);
-	return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", upper) : 0;
+	r = mount_tree_open(AT_FDCWD, place, false, ret_tree);
+	return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", place) : 0;
 }
 
 /* Before Linux 6.7: one option for all layers, which fsconfig(2) takes only up to 255 bytes, but mount(2) up to a page. */
-static int mount_joined(const char *const *lowers, const char *upper, const char *work, int *ret_tree, struct err *err)
+static int mount_joined(const struct helper_layers *layers, const char *const *lowers, int *ret_tree, struct err *err)
 {
 	scoped_fd int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (home < 0 || unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, -errno, "rootfs.namespace", "make a mount namespace");
 	scoped_fd int tree = -1;
-	int r = mount_apart(lowers, upper, work, &tree, err);
+	int r = mount_apart(layers, lowers, &tree, err);
 	if (setns(home, CLONE_NEWNS) < 0)
 		return err_sys(err, -errno, "rootfs.namespace", "return to the mount namespace");
 	if (r == 0)
@@ -153,26 +161,35 @@ static int mount_joined(const char *const *lowers, const char *upper, const char
 	return r;
 }
 
+int helper_mount_layers(const struct helper_layers *layers, int *ret_tree, struct err *err)
+{
+	size_t count = strv_count(layers->names);
+	if (count > LAYERS_MAX)
+		return err_set(err, -E2BIG, "rootfs.layers", "%zu layers: expected at most %d", count, LAYERS_MAX);
+	scoped(strv_free) char **lowers = NULL;
+	for (size_t i = 0; i < count; i++) {
+		int r = strv_printf(&lowers, "%s/%s", layers->folder, layers->names[i]);
+		if (r < 0)
+			return r;
+	}
+	if (!lowers)
+		return err_set(err, -EINVAL, "rootfs.layers", "an image without layers has no root file system");
+	if (count == 1 && !layers->upper) { /* an overlay has two layers at least */
+		int r = mount_tree_open(AT_FDCWD, lowers[0], false, ret_tree);
+		return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", lowers[0]) : 0;
+	}
+	int r = mount_by_layer(layers, (const char *const *)lowers, ret_tree, err);
+	return r == -EINVAL ? mount_joined(layers, (const char *const *)lowers, ret_tree, err) : r;
+}
+
 static int mount_overlay(const struct helper_rootfs_mount *request, int *ret_tree, struct err *err)
 {
 	scoped_free char *upper = NULL;
 	scoped_free char *work = NULL;
 	int r = make_data_directories(request, &upper, &work, err);
-	if (r < 0)
-		return r;
-	if (strv_count(request->lowers) > LAYERS_MAX)
-		return err_set(err, -E2BIG, "rootfs.layers", "%zu layers: expected at most %d",
-			       strv_count(request->lowers), LAYERS_MAX);
-	scoped(strv_free) char **lowers = NULL;
-	for (size_t i = 0; r == 0 && request->lowers[i]; i++)
-		r = strv_printf(&lowers, "%s/%s", request->layers, request->lowers[i]);
-	if (r < 0)
-		return r;
-	if (!lowers)
-		return err_set(err, -EINVAL, "rootfs.layers", "an image without layers has no root file system");
-	r = mount_by_layer((const char *const *)lowers, upper, work, ret_tree, err);
-	if (r == -EINVAL)
-		r = mount_joined((const char *const *)lowers, upper, work, ret_tree, err);
+	const struct helper_layers layers = {request->layers, request->lowers, upper, work, request->context};
+	if (r == 0)
+		r = helper_mount_layers(&layers, ret_tree, err);
 	return r < 0 ? err_add(err, r, "mount the root file system") : 0;
 }
 

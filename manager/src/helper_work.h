@@ -18,6 +18,26 @@ int helper_user_find(const struct helper_user_find *request, struct arena *arena
 		     const struct helper_user_found **ret_user, struct err *err);
 int helper_container_remove(const struct helper_container_remove *request, struct err *err);
 
+/* The image's tree, or a part of it, read-only below the request's folder. */
+int helper_volume_mount(const struct helper_volume_mount *request, struct err *err);
+
+/* Takes away what helper_volume_mount() mounted in all folders below @folder; a missing folder is success. */
+int helper_volumes_unmount(const char *folder, struct err *err);
+
+struct helper_layers {
+	const char *folder;
+	const char *const *names; /* below the folder, the topmost first */
+	const char *upper;	  /* NULL: it cannot be written to */
+	const char *work;
+	const char *context; /* label of SELinux for all files; NULL or "": their own */
+};
+
+/* The overlay of layers as a detached mount. */
+int helper_mount_layers(const struct helper_layers *layers, int *ret_tree, struct err *err);
+
+/* Gives every file below the tree at @path the label of SELinux. */
+int helper_relabel(const struct helper_relabel *request, struct err *err);
+
 /* Takes what is mounted on @path away, however often. Nothing mounted there, or no such path, is success. */
 int helper_unmount(const char *path, struct err *err);
 

@@ -65,6 +65,7 @@ static const struct json_field CONTAINER_FIELDS[] = {
 	JSON_COUNTED(struct container_record, groups, "groups", JSON_U32S, 0),
 	JSON_FIELD(struct container_record, home, "home", JSON_STRING_T, 0),
 	JSON_FIELD(struct container_record, stop_signal, "stop_signal", JSON_I32, 0),
+	JSON_FIELD(struct container_record, volume_images, "volume_images", JSON_STRINGS, 0),
 	JSON_FIELD(struct container_record, auto_remove, "auto_remove", JSON_BOOL_T, 0),
 	JSON_NESTED(struct container_record, exit, "exit", JSON_STRUCT_OPT, &EXIT, 0),
 	JSON_NESTED(struct container_record, last_error, "last_error", JSON_STRUCT_OPT, &ERROR, 0),

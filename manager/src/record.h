@@ -71,6 +71,7 @@ struct container_record {
 	const char *home;
 	int32_t stop_signal;
 	bool auto_remove;
+	const char *const *volume_images; /* ids of the images that are mounted, in the order of the mounts; NULL: none */
 	const struct exit_record *exit;	       /* once it has ended */
 	const struct error_record *last_error; /* of the last thing that failed */
 	json_t *config;			       /* runtime.v1.ContainerConfig */

@@ -13,6 +13,7 @@
 #include "core/sys/fd.h"
 #include "image/include/axle/image.h"
 #include "manager/src/container_life.h"
+#include "manager/src/container_volumes.h"
 #include "manager/src/pod_life.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
@@ -103,6 +104,7 @@ static int load_container(struct node *node, const char *name, struct err *err)
 	}
 	if (!str_empty(container->record.image_id))
 		container->image_held = image_store_hold(node->images, container->record.image_id, NULL) == 0;
+	container_volumes_hold(container);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/str.h"
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
+#include "manager/src/container_bundle.h"
 #include "manager/src/spec_internal.h"
 
 #define GROUPS_MAX 256
@@ -79,7 +80,7 @@ static int keep_user(struct container *container, const struct helper_user_found
 }
 
 /* overlayfs wants the topmost layer first; the image lists the lowest first. */
-static const char *const *reversed_layers(const struct image *image, struct arena *arena)
+const char *const *image_lowers(const struct image *image, struct arena *arena)
 {
 	const char **lowers = arena_array(arena, image->layers_count + 1, sizeof *lowers);
 	for (size_t i = 0; lowers && i < image->layers_count; i++)
@@ -102,13 +103,16 @@ static int mount_with(struct container *container, const char *target, bool look
 	};
 	struct helper_rootfs_mount mount = {
 		.layers = arena_printf(arena, "%s/images", node->places.root),
-		.lowers = reversed_layers(image, arena),
+		.lowers = image_lowers(image, arena),
 		.data = arena_printf(arena, "%s/%s", node->places.rootfs, container->id),
 		.target = target,
 		.user = look_up ? &user : NULL,
 	};
 	if (!user.name || !mount.layers || !mount.lowers || !mount.data)
 		return -ENOMEM;
+	r = container_mount_label(container, arena, &mount.context);
+	if (r < 0)
+		return r;
 	struct helper_request request = {.rootfs_mount = &mount};
 	int fd = -1;
 	r = helper_run(&node->helper, &request, arena, ret_reply, &fd, err);

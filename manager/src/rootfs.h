@@ -1,8 +1,13 @@
 /* The root file system of a container: an overlay of its image's layers, and the user looked up in it. */
 #pragma once
 
+struct arena;
 struct container;
 struct err;
+struct image;
+
+/* The image's layers as overlayfs wants them, the topmost first; NULL when out of memory. */
+const char *const *image_lowers(const struct image *image, struct arena *arena);
 
 /* Mounts it, finds the user that the container shall run as (recorded in the container), and keeps the mount for the
  * start. Parks. Errors: user.not-found, those of the mount. */

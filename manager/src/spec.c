@@ -1,6 +1,7 @@
 #include "manager/src/spec.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "core/base/arena.h"
 #include "core/base/array.h"
 #include "core/base/err.h"
+#include "core/base/str.h"
 #include "manager/src/spec_internal.h"
 
 int spec_strings_add(struct spec_builder *builder, struct spec_strings *strings, const char *text)
@@ -51,6 +53,14 @@ const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input 
 	return config && config->security_context ? config->security_context : &DEFAULTS;
 }
 
+bool spec_has_user_namespace(const struct spec_input *input)
+{
+	const Cri__LinuxPodSandboxConfig *pod = input->pod ? input->pod->linux : NULL;
+	const Cri__NamespaceOption *options = pod && pod->security_context ? pod->security_context->namespace_options : NULL;
+	const Cri__UserNamespace *users = options ? options->userns_options : NULL;
+	return users && users->mode == CRI__NAMESPACE_MODE__POD && users->n_uids;
+}
+
 bool spec_is_privileged(const Cri__ContainerConfig *container)
 {
 	return container->linux && container->linux->security_context && container->linux->security_context->privileged;
@@ -61,18 +71,63 @@ const Cri__LinuxContainerResources *spec_resources(const struct spec_input *inpu
 	return input->container->linux ? input->container->linux->resources : NULL;
 }
 
-/* What tells whose container it is to those who look at the runtime's state. */
+struct annotations {
+	struct json_pair *pairs;
+	size_t count;
+};
+
+static void put(struct annotations *list, const char *key, const char *value)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (str_equal(list->pairs[i].key, key)) {
+			list->pairs[i].value = value;
+			return;
+		}
+	list->pairs[list->count++] = (struct json_pair){key, value};
+}
+
+static bool is_allowed(const char *const *patterns, const char *key)
+{
+	for (size_t i = 0; patterns && patterns[i]; i++)
+		if (fnmatch(patterns[i], key, FNM_PATHNAME) == 0)
+			return true;
+	return false;
+}
+
+static void put_allowed(struct annotations *list, Cri__MapEntry *const *entries, size_t count,
+			const char *const *patterns)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_allowed(patterns, entries[i]->key))
+			put(list, entries[i]->key, entries[i]->value);
+}
+
+/* What tells whose container it is to those who look at the runtime's state, under the names that containerd gave these;
+ * and what the configuration of the runtime lets through of the pod's and the container's own. */
 static int make_annotations(struct spec_builder *builder, struct oci_spec *spec)
 {
-	struct json_pair *pairs = arena_array(builder->arena, 3, sizeof *pairs);
-	if (!pairs)
+	const struct spec_input *input = builder->input;
+	const Cri__ContainerMetadata *metadata = input->container->metadata;
+	const Cri__PodSandboxMetadata *pod = input->pod->metadata;
+	const struct json_pair own[] = {
+		{"io.kubernetes.cri.container-type", "container"},
+		{"io.kubernetes.cri.sandbox-id", input->pod_id},
+		{"io.kubernetes.cri.sandbox-name", pod ? pod->name : ""},
+		{"io.kubernetes.cri.sandbox-namespace", pod ? pod->namespace_ : ""},
+		{"io.kubernetes.cri.sandbox-uid", pod ? pod->uid : ""},
+		{"io.kubernetes.cri.container-name", metadata ? metadata->name : ""},
+	};
+	size_t most = ARRAY_COUNT(own) + input->pod->n_annotations + input->container->n_annotations;
+	struct annotations list = {.pairs = arena_array(builder->arena, most, sizeof *list.pairs)};
+	if (!list.pairs)
 		return -ENOMEM;
-	const Cri__ContainerMetadata *metadata = builder->input->container->metadata;
-	pairs[0] = (struct json_pair){"io.kubernetes.cri.container-type", "container"};
-	pairs[1] = (struct json_pair){"io.kubernetes.cri.sandbox-id", builder->input->pod_id};
-	pairs[2] = (struct json_pair){"io.kubernetes.cri.container-name", metadata ? metadata->name : ""};
-	spec->annotations = pairs;
-	spec->annotations_count = 3;
+	put_allowed(&list, input->pod->annotations, input->pod->n_annotations, input->pod_annotations);
+	put_allowed(&list, input->container->annotations, input->container->n_annotations,
+		    input->container_annotations);
+	for (size_t i = 0; i < ARRAY_COUNT(own); i++)
+		put(&list, own[i].key, own[i].value);
+	spec->annotations = list.pairs;
+	spec->annotations_count = list.count;
 	return 0;
 }
 
@@ -93,6 +148,8 @@ int spec_build(const struct spec_input *input, struct arena *arena, struct oci_s
 		r = spec_make_mounts(&builder, &spec, &linux_->rootfs_propagation);
 	if (r == 0)
 		r = spec_make_linux(&builder, process->capabilities, linux_);
+	if (r == 0)
+		r = spec_make_labels(&builder, process, linux_);
 	if (r == 0)
 		r = make_annotations(&builder, &spec);
 	if (r == -ENOMEM)

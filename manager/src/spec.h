@@ -11,6 +11,10 @@
 
 struct arena;
 struct err;
+struct security_modules;
+struct selinux_labels;
+
+#define SPEC_VOLUME_NAME "tree"
 
 /* All that the configuration is made of; nothing is looked up elsewhere, so that equal input gives equal bytes. */
 struct spec_input {
@@ -23,6 +27,7 @@ struct spec_input {
 	const char *cgroup;   /* from the hierarchies' roots, without a leading '/' */
 	const char *pins;     /* the pod's pinned namespaces */
 	const char *files;    /* the pod's hosts, hostname, resolv.conf, shm */
+	const char *volumes;  /* where images are mounted: the N-th mount's at N/SPEC_VOLUME_NAME */
 	const char *hostname; /* for $HOSTNAME; NULL: not set */
 	const char *pid_namespace; /* path to join; NULL: a new one, or the host's where the configuration says so */
 	uint32_t uid;
@@ -33,7 +38,13 @@ struct spec_input {
 	uint64_t capabilities;	 /* what may be given at most */
 	int32_t oom_score_floor; /* lowest oom_score_adj that may be set */
 	bool may_raise_limits;	 /* rlimits above those of axled */
-	bool pure_v2;		 /* cgroups: "unified" is understood */
+	const char *v2_controllers; /* of the cgroup v2 tree, separated by spaces; NULL: there is no such tree */
+	bool can_recursive_read_only; /* the runtime can */
+	bool counts_swap;	 /* a limit of memory and swap can be kept */
+	const char *const *pod_annotations; /* patterns (fnmatch(3)) of those that the runtime gets; NULL: none */
+	const char *const *container_annotations;
+	const struct security_modules *modules; /* NULL: none */
+	const struct selinux_labels *labels;	/* NULL: none */
 	const struct oci_rlimit *rlimits;
 	size_t rlimits_count;
 	const struct oci_device *host_devices; /* given to a privileged container */
@@ -50,6 +61,9 @@ struct spec_cuts {
  * for devices and mounts. */
 int spec_build(const struct spec_input *input, struct arena *arena, struct oci_spec *ret_spec, struct spec_cuts *ret_cuts,
 	       struct err *err);
+
+/* Do the pod's containers have ids of their own? */
+bool spec_has_user_namespace(const struct spec_input *input);
 
 bool spec_is_privileged(const Cri__ContainerConfig *container);
 

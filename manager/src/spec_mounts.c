@@ -166,7 +166,7 @@ int spec_make_mounts(struct spec_builder *builder, struct oci_spec *ret_spec, co
 		return -ENOMEM;
 	int r = add_all_standard(builder, &list);
 	for (size_t i = 0; r == 0 && i < container->n_mounts; i++)
-		r = spec_make_volume(builder, container->mounts[i], &list.mounts[list.count++]);
+		r = spec_make_volume(builder, container->mounts[i], i, &list.mounts[list.count++]);
 	if (r < 0)
 		return r;
 	sort_by_depth(&list);

@@ -311,6 +311,9 @@ int spec_build_exec(const struct spec_input *input, const struct spec_exec *exec
 				     : spec_make_capabilities(&builder, &process.capabilities);
 	if (r == 0)
 		r = make_oom_score(&builder, &process.oom_score_adj);
+	struct oci_linux unused = {0};
+	if (r == 0)
+		r = spec_make_labels(&builder, &process, &unused);
 	process.args = args.items;
 	if (r == 0)
 		*ret_process = process;

@@ -50,8 +50,16 @@ static int make_memory(struct spec_builder *builder, const Cri__LinuxContainerRe
 	if (!memory)
 		return -ENOMEM;
 	int r = set_i64(builder, wanted->memory_limit_in_bytes, &memory->limit);
+	/* memory and swap together: without a word about it a limited container does not swap, as with containerd */
+	int64_t swap = wanted->memory_swap_limit_in_bytes;
+	if (swap == 0 && builder->input->counts_swap)
+		swap = wanted->memory_limit_in_bytes;
+	if (swap > 0 && swap < wanted->memory_limit_in_bytes)
+		return err_set(builder->err, -EINVAL, "container.resources",
+			       "memory_swap_limit_in_bytes %lld: expected at least the memory limit, %lld",
+			       (long long)swap, (long long)wanted->memory_limit_in_bytes);
 	if (r == 0)
-		r = set_i64(builder, wanted->memory_swap_limit_in_bytes, &memory->swap);
+		r = set_i64(builder, swap, &memory->swap);
 	*ret_memory = memory;
 	return r;
 }
@@ -62,7 +70,7 @@ static int make_hugepages(struct spec_builder *builder, const Cri__LinuxContaine
 	struct oci_hugepage_limit *limits = arena_array(builder->arena, wanted->n_hugepage_limits + 1, sizeof *limits);
 	if (!limits)
 		return -ENOMEM;
-	for (size_t i = 0; i < wanted->n_hugepage_limits; i++)
+	for (size_t i = 0; i < wanted->n_hugepage_limits; i++) /* the runtime knows which sizes there are */
 		limits[i] = (struct oci_hugepage_limit){wanted->hugepage_limits[i]->page_size,
 							wanted->hugepage_limits[i]->limit};
 	resources->hugepage_limits = limits;
@@ -82,6 +90,33 @@ static int make_pids(struct spec_builder *builder, const char *value, struct oci
 	return 0;
 }
 
+/* Does v2 have the controller of this file ("memory.high")? Files of the group itself ("cgroup.") are always there. */
+static bool is_on_v2(const struct spec_input *input, const char *file)
+{
+	size_t length = strcspn(file, ".");
+	const char *list = input->v2_controllers;
+	if (!list)
+		return false;
+	if (strncmp(file, "cgroup.", strlen("cgroup.")) == 0)
+		return true;
+	for (; *list; list += strcspn(list, " \n"), list += strspn(list, " \n"))
+		if (strcspn(list, " \n") == length && strncmp(list, file, length) == 0)
+			return true;
+	return false;
+}
+
+static int check_unified(struct spec_builder *builder, const char *file)
+{
+	if (!strchr(file, '.') || file[0] == '.' || strchr(file, '/'))
+		return err_set(builder->err, -EINVAL, "container.resources",
+			       "unified resource \"%s\": expected the name of a cgroup v2 file such as memory.high", file);
+	if (!is_on_v2(builder->input, file))
+		return err_set(builder->err, -EINVAL, "container.resources",
+			       "unified resource %s: cgroup v2 does not have the %.*s controller on this machine", file,
+			       (int)strcspn(file, "."), file);
+	return 0;
+}
+
 /* cgroup v2's own files. pids.max has a place in the specification, and so works on v1 too. */
 static int make_unified(struct spec_builder *builder, const Cri__LinuxContainerResources *wanted,
 			struct oci_resources *resources)
@@ -92,15 +127,12 @@ static int make_unified(struct spec_builder *builder, const Cri__LinuxContainerR
 	size_t count = 0;
 	for (size_t i = 0; i < wanted->n_unified; i++) {
 		const Cri__MapEntry *entry = wanted->unified[i];
-		if (str_equal(entry->key, "pids.max")) {
-			int r = make_pids(builder, entry->value, resources);
-			if (r < 0)
-				return r;
-		} else if (builder->input->pure_v2) {
+		bool pids = str_equal(entry->key, "pids.max");
+		int r = pids ? make_pids(builder, entry->value, resources) : check_unified(builder, entry->key);
+		if (r < 0)
+			return r;
+		if (!pids)
 			pairs[count++] = (struct json_pair){entry->key, entry->value};
-		} else {
-			spec_cut(builder, "unified resource %s: this machine's controllers are on cgroup v1", entry->key);
-		}
 	}
 	resources->unified = pairs;
 	resources->unified_count = count;

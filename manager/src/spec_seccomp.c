@@ -1,16 +1,11 @@
 #include <errno.h>
-#include <fcntl.h>
 
-#include "core/base/arena.h"
-#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
-#include "core/sys/fd.h"
 #include "manager/src/capability.h"
 #include "manager/src/seccomp_default.h"
+#include "manager/src/seccomp_profile.h"
 #include "manager/src/spec_internal.h"
-
-#define PROFILE_BYTES_MAX (1 << 20)
 
 /* The capabilities that the container can ever have, as a set. */
 static uint64_t granted(const struct oci_capabilities *capabilities)
@@ -24,27 +19,6 @@ static uint64_t granted(const struct oci_capabilities *capabilities)
 	return set;
 }
 
-/* A profile of the administrator's: the "seccomp" object of the OCI runtime specification in a file of its own. */
-static int read_profile(struct spec_builder *builder, const char *path, const struct oci_seccomp **ret_seccomp)
-{
-	if (path[0] != '/')
-		return err_set(builder->err, -EINVAL, "seccomp.profile",
-			       "seccomp profile \"%s\": expected an absolute path", path);
-	scoped_done(buf_done) struct buf text = {.max = PROFILE_BYTES_MAX};
-	int r = file_read_at(AT_FDCWD, path, &text, builder->err);
-	if (r < 0)
-		return err_add(builder->err, r, "seccomp profile");
-	struct oci_seccomp *seccomp = arena_alloc(builder->arena, sizeof *seccomp);
-	if (!seccomp)
-		return -ENOMEM;
-	r = json_decode(path, text.data ? text.data : "", text.size, &OCI_SECCOMP, builder->arena, seccomp,
-			builder->err);
-	if (r < 0)
-		return err_add(builder->err, r, "seccomp profile");
-	*ret_seccomp = seccomp;
-	return 0;
-}
-
 /* The field that came before SecurityProfile, which old clients still send: "", "unconfined", "runtime/default",
  * "docker/default" or "localhost/" and an absolute path. */
 static int read_legacy_path(struct spec_builder *builder, const char *text, uint64_t capabilities,
@@ -56,9 +30,16 @@ static int read_legacy_path(struct spec_builder *builder, const char *text, uint
 		return seccomp_default_make(capabilities, builder->arena, ret_seccomp);
 	const char *path = str_after_prefix(text, "localhost/");
 	if (path)
-		return read_profile(builder, path, ret_seccomp);
+		return seccomp_profile_read(path, capabilities, builder->arena, ret_seccomp, builder->err);
 	return err_set(builder->err, -EINVAL, "seccomp.profile",
 		       "seccomp profile \"%s\": expected runtime/default, unconfined or localhost/PATH", text);
+}
+
+/* Some clients keep the prefix of the older field. */
+static const char *localhost_path(const Cri__SecurityProfile *profile)
+{
+	const char *rest = str_after_prefix(profile->localhost_ref, "localhost/");
+	return rest && *rest == '/' ? rest : profile->localhost_ref;
 }
 
 /* No profile where nothing was asked for: that is what CRI's clients rely on. */
@@ -79,7 +60,7 @@ int spec_make_seccomp(struct spec_builder *builder, const struct oci_capabilitie
 	case CRI__SECURITY_PROFILE__PROFILE_TYPE__Unconfined:
 		return 0;
 	case CRI__SECURITY_PROFILE__PROFILE_TYPE__Localhost:
-		return read_profile(builder, profile->localhost_ref, ret_seccomp);
+		return seccomp_profile_read(localhost_path(profile), set, builder->arena, ret_seccomp, builder->err);
 	default:
 		return err_set(builder->err, -EINVAL, "seccomp.profile",
 			       "seccomp profile type %d: expected RuntimeDefault, Unconfined or Localhost",

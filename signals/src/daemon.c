@@ -41,7 +41,9 @@
 /* What the holder kept, until there is somebody to take it. */
 struct kept {
 	struct kept *next;
-	struct holder_item item; /* its text lies here */
+	uint32_t number;
+	int fd;
+	size_t size;
 	char text[];
 };
 
@@ -77,7 +79,8 @@ struct daemon {
 /* A mount whose server is gone answers nothing but this. */
 static void clear_dead_mounts(const char *mount)
 {
-	for (int i = 0; i < DEAD_MOUNTS_MAX && mount_is_dead(AT_FDCWD, mount); i++)
+	struct stat st;
+	for (int i = 0; i < DEAD_MOUNTS_MAX && stat(mount, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED); i++)
 		if (umount2(mount, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 			return;
 }
@@ -126,24 +129,16 @@ static char *holder_path(const struct config_daemon *config, const char *mount, 
 	return str_printf("%s/holder.sock", folder);
 }
 
-static void close_item(const struct holder_item *item)
-{
-	for (size_t i = 0; i < ARRAY_COUNT(item->fds); i++)
-		if (item->fds[i] >= 0)
-			(void)close(item->fds[i]);
-}
-
-static void keep(void *user, const struct holder_item *item)
+static void keep(void *user, uint32_t number, int fd, const char *text, size_t size)
 {
 	struct daemon *daemon = user;
-	struct kept *kept = malloc(sizeof *kept + item->size);
+	struct kept *kept = malloc(sizeof *kept + size);
 	if (!kept) {
-		close_item(item);
+		(void)close(fd);
 		return;
 	}
-	*kept = (struct kept){.next = daemon->kept, .item = *item};
-	memcpy(kept->text, item->text, item->size);
-	kept->item.text = kept->text;
+	*kept = (struct kept){.next = daemon->kept, .number = number, .fd = fd, .size = size};
+	memcpy(kept->text, text, size);
 	daemon->kept = kept;
 }
 
@@ -181,8 +176,7 @@ static int get_mount(struct daemon *daemon, const char *mount, struct err *err)
 		(void)close(fuse);
 		return err_sys(err, memory, "table.memory", "make the table");
 	}
-	const int fds[] = {fuse, memory};
-	return holder_start(path, mount, fds, keep, daemon, &daemon->holder, err);
+	return holder_start(path, mount, fuse, memory, &daemon->holder, err);
 }
 
 /* ---- privileges ---- */
@@ -231,20 +225,11 @@ static void on_fuse(uv_poll_t *poll, int status, int events)
 	stop(daemon);
 }
 
-static void on_view(void *user, const struct holder_item *item)
-{
-	const struct daemon *daemon = user;
-	views_resume(daemon->views, item);
-}
-
 static void on_holder(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *daemon = poll->data;
 	(void)status;
 	(void)events;
-	int r = holder_hear(&daemon->holder, on_view, daemon);
-	if (r >= 0 || r == -ENOMEM)
-		return;
 	(void)uv_poll_stop(poll);
 	log_warning(daemon->log, "signal.holder-gone", "the holder is gone: a kill of this daemon would now end open files");
 }
@@ -396,6 +381,8 @@ static int start_files(struct daemon *daemon, bool resume, struct err *err)
 	r = files_connect(daemon->files, fd, 0, NULL, NULL, resume, &daemon->host, err);
 	if (r == 0)
 		r = watch(daemon, &daemon->fuse, fd, on_fuse);
+	if (r == 0)
+		r = watch(daemon, &daemon->holder_watch, daemon->holder.socket, on_holder);
 	return r;
 }
 
@@ -412,11 +399,10 @@ static int start_views(struct daemon *daemon, struct err *err)
 	while (daemon->kept) {
 		struct kept *kept = daemon->kept;
 		daemon->kept = kept->next;
-		views_resume(daemon->views, &kept->item);
+		views_resume(daemon->views, kept->number, kept->fd, kept->text, kept->size);
 		free(kept);
 	}
-	r = watch(daemon, &daemon->holder_watch, daemon->holder.socket, on_holder);
-	return r < 0 ? r : views_listen(daemon->views, TAKE_FD(daemon->control_fd), err);
+	return views_listen(daemon->views, TAKE_FD(daemon->control_fd), err);
 }
 
 static void drop_kept(struct daemon *daemon)
@@ -424,7 +410,7 @@ static void drop_kept(struct daemon *daemon)
 	while (daemon->kept) {
 		struct kept *kept = daemon->kept;
 		daemon->kept = kept->next;
-		close_item(&kept->item);
+		(void)close(kept->fd);
 		free(kept);
 	}
 }
@@ -489,10 +475,10 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 /* The mount goes before the store: whoever waits in it is told by the kernel, and no invalidation can be left waiting. */
 static void finish(struct daemon *daemon)
 {
-	if (daemon->host)
+	if (daemon->host) {
 		(void)uv_poll_stop(&daemon->fuse);
-	if (daemon->holder_watch.loop)
 		(void)uv_poll_stop(&daemon->holder_watch);
+	}
 	drop_kept(daemon);
 	stop_socket(daemon);
 	if (daemon->abandoned && daemon->holder.socket >= 0)

@@ -34,6 +34,11 @@ image("layers", {"Cmd": ["sh"]}, busybox_layer,
                   Entry("data/hard", target="data/kept", kind=tarfile.LNKTYPE)))
 image("zstd", {"Cmd": ["echo", "zstd"]}, compression="zstd")
 image("uncompressed", {"Cmd": ["echo", "uncompressed"]}, compression="none")
+# Something to mount: links that stay in it, and links that would leave it.
+image("volume", {}, plain_layer(
+    Entry("data"), Entry("data/file", b"inside\n"), Entry("data/deep"), Entry("data/deep/file", b"deep\n"),
+    Entry("etc"), Entry("etc/passwd", b"the image's own\n"), Entry("inner", target="/data", kind=tarfile.SYMTYPE),
+    Entry("absolute", target="/etc", kind=tarfile.SYMTYPE), Entry("up", target="../../../../etc", kind=tarfile.SYMTYPE)))
 # No program at all.
 image("empty", {"Cmd": ["/nothing"]}, plain_layer(Entry("file", b"text")))
 
