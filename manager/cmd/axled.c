@@ -14,6 +14,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/monitors.h"
+#include "manager/src/networks.h"
 #include "manager/src/node.h"
 #include "manager/src/pod.h"
 #include "manager/src/pull.h"
@@ -133,6 +134,8 @@ static int open_daemon(struct daemon *daemon, const struct options *options, str
 	if (r == 0)
 		r = pull_table_new(&node->pulls);
 	if (r == 0)
+		r = networks_new(&node->networks);
+	if (r == 0)
 		r = monitors_new(node, &node->monitors);
 	if (r == 0)
 		r = watch_signal(daemon, &daemon->interrupt, SIGINT);
@@ -156,6 +159,7 @@ static int run(const struct options *options)
 		return EXIT_FAILURE; /* the loop may hold open handles: the process ends here */
 	}
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	networks_free(daemon.node.networks);
 	pull_table_free(daemon.node.pulls);
 	image_store_free(daemon.node.images);
 	node_close(&daemon.node);

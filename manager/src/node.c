@@ -24,6 +24,7 @@
 #define DEFAULT_STATE "/run/axle"
 #define DEFAULT_CONFIG "/etc/axle/axled.toml"
 #define NODE_ARENA_MAX (4 << 20)
+#define HELPERS_END_MS 5000
 
 static const char *const OWNER_NAMES[OWNER_COUNT] = {[OWNER_AXLE] = "axle", [OWNER_CRI] = "cri"};
 
@@ -189,6 +190,20 @@ static uint64_t read_bounding_capabilities(void)
 	return set;
 }
 
+/* What a dead axled left running (a plugin's own children outlive it): ended, and the group is made anew, for in one that was
+ * killed nobody can be born. */
+static int end_helpers(struct node *node, const char *path, struct err *err)
+{
+	struct cgroup before;
+	if (cgroup_open(&node->cgroups, path, &before) < 0)
+		return 0;
+	int r = cgroup_kill(&before);
+	cgroup_done(&before);
+	if (r < 0 && r != -EOPNOTSUPP)
+		return err_sys(err, r, "node.helpers", "end what is left in the group %s", path);
+	return cgroup_remove(&node->cgroups, path, HELPERS_END_MS, err);
+}
+
 static int open_cgroups(struct node *node, struct err *err)
 {
 	int r = cgroup_layout_open(CGROUP_ROOT, &node->cgroups, err);
@@ -197,7 +212,8 @@ static int open_cgroups(struct node *node, struct err *err)
 	scoped_free char *path = str_printf("%s/helpers", node->name);
 	if (!path)
 		return -ENOMEM;
-	return cgroup_make(&node->cgroups, path, &node->helpers_group, err);
+	r = end_helpers(node, path, err);
+	return r < 0 ? r : cgroup_make(&node->cgroups, path, &node->helpers_group, err);
 }
 
 static int choose_name(struct node *node, const char *name, struct err *err)

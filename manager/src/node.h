@@ -18,6 +18,7 @@
 struct err;
 struct image_store;
 struct monitors;
+struct networks;
 struct pull_table;
 
 #define NODE_NAME_MAX 64
@@ -79,6 +80,8 @@ struct node {
 	struct pull_table *pulls;
 	struct events *events;
 	struct monitors *monitors;
+	struct networks *networks;
+	uint64_t cni_runs; /* of plugins so far: names of their groups */
 	const char *pod_cidr; /* of UpdateRuntimeConfig: "10.0.0.0/24,fd00::/64"; NULL: none (for the capability ipRanges) */
 	int64_t started_ns;
 	uint64_t bounding_capabilities; /* what axled may give at most */

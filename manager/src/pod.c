@@ -45,6 +45,7 @@ void pod_unref(struct pod *pod)
 	if (!pod || --pod->refs > 0)
 		return;
 	json_decref(pod->document);
+	pod_network_done(&pod->network);
 	arena_done(&pod->arena);
 	free(pod);
 }
@@ -123,8 +124,10 @@ int pod_load(struct node *node, const char *name, struct pod **ret_pod, struct e
 	if (r < 0)
 		return r;
 	pod->document = json_incref(pod->record.config);
+	r = pod_network_load(pod, name, err);
 	json_decref(document);
-	r = take_record(pod, name, err);
+	if (r == 0)
+		r = take_record(pod, name, err);
 	if (r == 0)
 		r = decode_config(pod, err);
 	if (r == 0)

@@ -87,7 +87,9 @@ static int make(struct pod *pod, struct err *err)
 {
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
 	struct helper_pod_make make = {0};
-	int r = pod_save(pod, POD_CREATING, err);
+	int r = pod_network_plan(pod, err);
+	if (r == 0)
+		r = pod_save(pod, POD_CREATING, err);
 	if (r == 0)
 		r = pod_describe(pod, &arena, &make, err);
 	if (r < 0)
@@ -95,19 +97,26 @@ static int make(struct pod *pod, struct err *err)
 	struct helper_request request = {.pod_make = &make};
 	struct helper_reply reply = {0};
 	r = helper_run(&pod->node->helper, &request, &arena, &reply, NULL, err);
+	if (r == 0)
+		r = pod_network_attach(pod, err);
 	if (r < 0)
 		return err_add(err, r, "pod %.12s", pod->id);
 	return pod_save(pod, POD_READY, err);
 }
 
+/* What cannot be undone now (a plugin that fails at DEL as it did at ADD) is shown as a stopped pod, for its owner to remove. */
 static void undo(struct pod *pod)
 {
 	struct err err = {0};
 	fiber_shield(pod->node->fibers);
 	int r = remove_locked(pod, &err);
-	fiber_unshield(pod->node->fibers);
-	if (r < 0)
+	if (r < 0) {
 		log_err(&pod->node->log, &err, r, "undo pod %s", pod->id);
+		r = pod_save(pod, POD_STOPPED, &err);
+		if (r < 0)
+			log_err(&pod->node->log, &err, r, "undo pod %s", pod->id);
+	}
+	fiber_unshield(pod->node->fibers);
 }
 
 int pod_run(struct node *node, enum owner owner, const char *runtime_handler, const Cri__PodSandboxConfig *config,
@@ -145,6 +154,9 @@ int pod_release(struct pod *pod, bool with_cgroup, struct err *err)
 	scoped_free char *files = pod_files_path(pod);
 	if (!pins || !files)
 		return -ENOMEM;
+	int r = pod_network_detach(pod, err); /* while the namespace is there */
+	if (r < 0)
+		return r;
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
 	struct helper_pod_remove remove = {
 		.pins = pins,
@@ -189,11 +201,14 @@ static int kill_container(struct container *container, struct err *err)
 static int stop_locked(struct pod *pod, struct err *err)
 {
 	int r = for_each_container(pod, kill_container, err);
-	if (r < 0 || pod->phase != POD_READY)
+	bool networked = pod->record.network;
+	if (r < 0 || !(pod->phase == POD_READY || (pod->phase == POD_STOPPED && networked)))
 		return r;
 	r = pod_save(pod, POD_STOPPED, err); /* first: a start that finds it so ends what is left */
 	if (r == 0)
 		r = pod_release(pod, false, err);
+	if (r == 0 && networked)
+		r = pod_save(pod, POD_STOPPED, err); /* nothing is attached any more */
 	if (r == 0) {
 		pod_event(pod, "stopped");
 		log_info(&pod->node->log, "pod.stopped", "pod %s", pod->id);

@@ -12,6 +12,16 @@
 #include "core/sys/fd.h"
 #include "manager/src/fiber.h"
 
+static const struct json_field NETWORK_FIELDS[] = {
+	JSON_FIELD(struct network_record, name, "name", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct network_record, interface, "interface", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct network_record, args, "args", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct network_record, list, "list", JSON_RAW, JSON_REQUIRED),
+	JSON_FIELD(struct network_record, capabilities, "capabilities", JSON_RAW, 0),
+	JSON_FIELD(struct network_record, result, "result", JSON_RAW, 0),
+};
+static const struct json_table NETWORK = JSON_TABLE(struct network_record, NETWORK_FIELDS);
+
 static const struct json_field POD_FIELDS[] = {
 	JSON_FIELD(struct pod_record, version, "version", JSON_U32, JSON_REQUIRED),
 	JSON_FIELD(struct pod_record, id, "id", JSON_STRING_T, JSON_REQUIRED),
@@ -21,6 +31,7 @@ static const struct json_field POD_FIELDS[] = {
 	JSON_FIELD(struct pod_record, runtime_handler, "runtime_handler", JSON_STRING_T, JSON_KEEP),
 	JSON_FIELD(struct pod_record, cgroup, "cgroup", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct pod_record, cgroup_is_ours, "cgroup_is_ours", JSON_BOOL_T, 0),
+	JSON_NESTED(struct pod_record, network, "network", JSON_STRUCT_OPT, &NETWORK, 0),
 	JSON_FIELD(struct pod_record, config, "config", JSON_RAW, JSON_REQUIRED),
 };
 const struct json_table POD_RECORD = JSON_TABLE(struct pod_record, POD_FIELDS);

@@ -19,6 +19,16 @@ struct fibers;
 #define RECORD_VERSION 1
 #define RECORD_BYTES_MAX (4 << 20)
 
+/* A pod's membership in a network, written before its first plugin is run. */
+struct network_record {
+	const char *name;
+	const char *interface; /* in the pod: "eth0" */
+	const char *args;      /* CNI_ARGS */
+	json_t *list;	       /* the configuration as it was then (cni_list.h) */
+	json_t *capabilities;
+	json_t *result; /* of ADD; NULL: it did not come to its end */
+};
+
 struct pod_record {
 	uint32_t version;
 	const char *id;
@@ -28,6 +38,7 @@ struct pod_record {
 	const char *runtime_handler; /* as asked for: may be "" */
 	const char *cgroup;	     /* parent of its containers' groups */
 	bool cgroup_is_ours;	     /* else someone else made it */
+	const struct network_record *network; /* NULL: none, or none any more */
 	json_t *config;		     /* runtime.v1.PodSandboxConfig (core/codec/proto_json.h) */
 };
 

@@ -14,6 +14,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
+#include "manager/src/networks.h"
 #include "manager/src/pod_life.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
@@ -157,6 +158,8 @@ static int settle_pod(struct pod *pod, struct err *err)
 		return pod_remove(pod, err);
 	if (pod->phase == POD_READY && (pod->node->rebooted || !is_whole(pod)))
 		return pod_stop(pod, err);
+	if (pod->phase == POD_STOPPED && pod->record.network)
+		return pod_stop(pod, err);
 	if (pod->phase == POD_STOPPED && (exists(pins) || exists(files)))
 		return pod_release(pod, false, err);
 	return 0;
@@ -214,6 +217,7 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 		return r;
 	settle_containers(node);
 	settle_pods(node);
+	networks_collect(node);
 	if (node->pods.count)
 		log_info(&node->log, "node.restored", "%zu pods, %zu containers%s", node->pods.count,
 			 node->containers.count, node->rebooted ? ", after a reboot" : "");
