@@ -81,14 +81,27 @@ int buf_add_text(struct buf *buf, const char *text)
 	return buf_add(buf, text, strlen(text));
 }
 
+/* Formats into the room that is there. Returns the length, or a negative errno; the bytes are not claimed where it does not fit
+ * with its terminator. */
+static int format_in_room(struct buf *buf, size_t room, const char *format, va_list args)
+{
+	int length = vsnprintf(room > 0 ? buf->data + buf->size : NULL, room, format, args);
+	if (room > 0 && (length < 0 || (size_t)length >= room))
+		buf->data[buf->size] = '\0';
+	return length < 0 ? -EINVAL : length;
+}
+
 int buf_vprintf(struct buf *buf, const char *format, va_list args)
 {
 	va_list again;
 	va_copy(again, args);
-	int length = vsnprintf(NULL, 0, format, args);
+	size_t room = buf->capacity - buf->size; /* never more than max allows; mostly enough, so that once is enough, too */
 	char *tail = NULL;
-	int r = length < 0 ? -EINVAL : buf_reserve(buf, (size_t)length, &tail);
-	if (r == 0) {
+	int length = format_in_room(buf, room, format, args);
+	int r = length < 0 ? length : 0;
+	if (r == 0 && (size_t)length < room) {
+		buf_claim(buf, (size_t)length);
+	} else if (r == 0 && (r = buf_reserve(buf, (size_t)length, &tail)) == 0) {
 		(void)vsnprintf(tail, (size_t)length + 1, format, again);
 		buf_claim(buf, (size_t)length);
 	}

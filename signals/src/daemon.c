@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -180,6 +181,16 @@ static int get_mount(struct daemon *daemon, const char *mount, struct err *err)
 }
 
 /* ---- privileges ---- */
+
+/* Each client is a descriptor: as many as we are allowed, not as many as programs with select(2) are given at first. */
+static void allow_many_clients(void)
+{
+	struct rlimit limit = {0};
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what is refused later is logged where it happens */
+}
 
 static int become_user(const char *name, struct err *err)
 {
@@ -455,6 +466,7 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 		r = open_audit(daemon, err);
 	if (r == 0)
 		r = drop_privileges(&daemon->setup.config.daemon, err);
+	allow_many_clients();
 	if (r == 0)
 		r = make_store(daemon, daemon->holder.memory_fd, err);
 	if (r == 0)

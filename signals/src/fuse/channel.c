@@ -8,14 +8,19 @@
 
 #include "core/sys/fd.h"
 
+#define SMALL_BYTES 4096U
+
 int fuse_channel_init(struct fuse_channel *channel, int fd)
 {
 	*channel = (struct fuse_channel){.fd = fd};
 	int r = fd_set_nonblock(fd, true);
 	if (r < 0)
 		return r;
-	channel->buffer = aligned_alloc(4096, FUSE_WIRE_REQUEST_MAX);
-	return channel->buffer ? 0 : -ENOMEM;
+	channel->buffer = aligned_alloc(SMALL_BYTES, FUSE_WIRE_REQUEST_MAX + SMALL_BYTES);
+	if (!channel->buffer)
+		return -ENOMEM;
+	channel->small = channel->buffer + FUSE_WIRE_REQUEST_MAX;
+	return 0;
 }
 
 void fuse_channel_done(struct fuse_channel *channel)
@@ -57,7 +62,13 @@ int fuse_channel_answer(const struct fuse_channel *channel, uint64_t unique, int
 		size = 0;
 	struct fuse_out_header header = {.len = (uint32_t)(sizeof header + size), .error = error, .unique = unique};
 	struct iovec parts[2] = {{&header, sizeof header}, {(void *)(uintptr_t)bytes, size}};
-	return send_parts(channel->fd, parts, size ? 2 : 1);
+	if (header.len > SMALL_BYTES)
+		return send_parts(channel->fd, parts, 2);
+	memcpy(channel->small, &header, sizeof header);
+	if (size)
+		memcpy(channel->small + sizeof header, bytes, size);
+	parts[0] = (struct iovec){channel->small, header.len};
+	return send_parts(channel->fd, parts, 1);
 }
 
 int fuse_channel_answer_again(const struct fuse_channel *channel, uint64_t unique, const char *answer, size_t size)

@@ -14,6 +14,7 @@
 struct fuse_channel {
 	int fd;	      /* not owned */
 	char *buffer; /* FUSE_WIRE_REQUEST_MAX bytes */
+	char *small;  /* a page, for answers that fit: the kernel looks up the pages of each part by itself */
 };
 
 /* Errors: -ENOMEM, of fcntl(2). */

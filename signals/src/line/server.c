@@ -17,6 +17,7 @@
 #include "signals/src/store.h"
 
 #define GROUPS_MAX 256
+#define FULL_PAUSE_MS 1000 /* without descriptors nobody is accepted for so long */
 #define READS_PER_TURN 8 /* of 16 KiB each: one client's flood leaves the others their turn */
 
 struct client {
@@ -40,6 +41,7 @@ struct line_server {
 	struct store_listener listener;
 	uv_poll_t poll;
 	uv_prepare_t prepare; /* sends what this turn of the loop has brought */
+	uv_timer_t pause;
 	int fd;
 	struct client *clients;
 	struct client *dirty;
@@ -156,8 +158,8 @@ static void client_poll(uv_poll_t *poll, int status, int events)
 	bool alive = status == 0;
 	if (alive && (events & UV_WRITABLE))
 		alive = client_send(client);
-	if (alive && (events & UV_READABLE))
-		alive = client_receive(client);
+	if (alive && (events & UV_READABLE)) /* answers go out at once: asking poll for room first would cost more than they do */
+		alive = client_receive(client) && client_send(client);
 	if (alive)
 		client_watch(client);
 	else
@@ -264,16 +266,36 @@ static void accept_client(struct line_server *server, int fd)
 	}
 }
 
+static void take_clients(uv_poll_t *poll, int status, int events);
+
+static void listen_again(uv_timer_t *timer)
+{
+	struct line_server *server = timer->data;
+	(void)uv_poll_start(&server->poll, UV_READABLE, take_clients);
+}
+
+/* Without descriptors the listener stays readable: it is left alone for a while, not asked over and over. */
+static void pause_listening(struct line_server *server)
+{
+	log_warning(server->options.log, "line.full", "clients wait: %s", strerror(errno));
+	(void)uv_poll_stop(&server->poll);
+	uv_update_time(server->options.loop);
+	(void)uv_timer_start(&server->pause, listen_again, FULL_PAUSE_MS, 0);
+}
+
 static void take_clients(uv_poll_t *poll, int status, int events)
 {
 	static const char FULL[] = "error limit too many clients\n";
 	struct line_server *server = poll->data;
+	size_t most = server->options.view ? LINE_CLIENTS_OF_VIEW_MAX : LINE_CLIENTS_MAX;
 	(void)events;
-	for (int i = 0; status == 0 && i < LINE_CLIENTS_MAX; i++) {
+	for (size_t i = 0; status == 0 && i < most; i++) {
 		int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+			pause_listening(server);
 		if (fd < 0)
-			return; /* none left; or one that went again, or no descriptors: tried when poll says so */
-		if (server->client_count < LINE_CLIENTS_MAX) {
+			return; /* none left, or one that went again */
+		if (server->client_count < most) {
 			accept_client(server, fd);
 			continue;
 		}
@@ -338,8 +360,9 @@ int line_server_new(const struct line_server_options *options, int listen_fd, st
 	}
 	(void)uv_prepare_init(options->loop, &server->prepare); /* neither fails */
 	(void)uv_prepare_start(&server->prepare, send_all);
-	server->poll.data = server->prepare.data = server;
-	server->open_handles = 2;
+	(void)uv_timer_init(options->loop, &server->pause);
+	server->poll.data = server->prepare.data = server->pause.data = server;
+	server->open_handles = 3;
 	(void)uv_poll_start(&server->poll, UV_READABLE, take_clients);
 	store_listen(options->store, &server->listener);
 	*ret_server = server;
@@ -370,6 +393,7 @@ void line_server_close(struct line_server *server)
 		client_close(server->clients);
 	uv_close((uv_handle_t *)&server->poll, handle_closed);
 	uv_close((uv_handle_t *)&server->prepare, handle_closed);
+	uv_close((uv_handle_t *)&server->pause, handle_closed);
 }
 
 void line_server_recheck(struct line_server *server)

@@ -15,7 +15,8 @@ struct store;
 struct subject;
 struct view;
 
-#define LINE_CLIENTS_MAX 256 /* of one socket */
+#define LINE_CLIENTS_MAX 4096	     /* of the host's socket */
+#define LINE_CLIENTS_OF_VIEW_MAX 256 /* of a view's */
 
 struct line_server_options {
 	uv_loop_t *loop;
