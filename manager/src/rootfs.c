@@ -11,7 +11,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/container_bundle.h"
-#include "manager/src/spec_internal.h"
+#include "manager/src/spec.h"
 
 #define GROUPS_MAX 256
 

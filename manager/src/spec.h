@@ -62,6 +62,9 @@ struct spec_cuts {
 int spec_build(const struct spec_input *input, struct arena *arena, struct oci_spec *ret_spec, struct spec_cuts *ret_cuts,
 	       struct err *err);
 
+/* The security context, or one of defaults where there is none; only input->container is looked at. */
+const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input *input);
+
 /* Do the pod's containers have ids of their own? */
 bool spec_has_user_namespace(const struct spec_input *input);
 

@@ -25,8 +25,6 @@ int spec_strings_add(struct spec_builder *builder, struct spec_strings *strings,
 /* Notes something that is not given. */
 void spec_cut(struct spec_builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The security context, or one of defaults where there is none. */
-const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input *input);
 const Cri__LinuxContainerResources *spec_resources(const struct spec_input *input); /* NULL: none */
 
 int spec_make_process(struct spec_builder *builder, struct oci_process *ret_process);
