@@ -105,6 +105,42 @@ static int add_resources(struct rpc *rpc, const struct container *container, Cri
 	return 0;
 }
 
+/* A mount of an image, with the id of what is mounted (KEP-5365). */
+static Cri__Mount *copy_image_mount(struct rpc *rpc, const Cri__Mount *mount, const char *id)
+{
+	Cri__Mount *copy = rpc_new(rpc, &cri__mount__descriptor);
+	Cri__ImageSpec *image = rpc_new(rpc, &cri__image_spec__descriptor);
+	if (!copy || !image)
+		return NULL;
+	*copy = *mount;
+	*image = *mount->image;
+	image->image_ref = id;
+	copy->image = image;
+	return copy;
+}
+
+/* The mounts as they were asked for. */
+static int add_mounts(struct rpc *rpc, const struct container *container, Cri__ContainerStatus *status)
+{
+	const Cri__ContainerConfig *config = container->config;
+	const char *const *images = container->record.volume_images;
+	status->mounts = config->mounts;
+	status->n_mounts = config->n_mounts;
+	if (!images)
+		return 0;
+	status->mounts = arena_array(rpc->arena, config->n_mounts, sizeof *status->mounts);
+	if (!status->mounts)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_mounts; i++) {
+		status->mounts[i] = config->mounts[i];
+		if (config->mounts[i]->image && *images)
+			status->mounts[i] = copy_image_mount(rpc, config->mounts[i], *images++);
+		if (!status->mounts[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static void add_exit(const struct container *container, Cri__ContainerStatus *status)
 {
 	if (!container->record.exit || container->phase != CONTAINER_EXITED)
@@ -133,13 +169,12 @@ Cri__ContainerStatus *cri_make_container_status(struct rpc *rpc, const struct co
 	status->labels = config->labels;
 	status->n_annotations = config->n_annotations;
 	status->annotations = config->annotations;
-	status->n_mounts = config->n_mounts;
-	status->mounts = config->mounts;
 	status->log_path = container->record.log_path;
 	status->user = make_user(rpc, container);
 	status->stop_signal = signal_to_cri(container->record.stop_signal);
 	add_exit(container, status);
-	return status->user && add_resources(rpc, container, status) == 0 ? status : NULL;
+	int r = add_mounts(rpc, container, status);
+	return r == 0 && status->user && add_resources(rpc, container, status) == 0 ? status : NULL;
 }
 
 int cri_container_status(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)

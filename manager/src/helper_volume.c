@@ -15,8 +15,8 @@
 
 #define WHOLE_NAME "whole" /* where all of the image is, while a part of it is mounted */
 
-/* The files of an image as a volume count for what they hold: no programs, no devices (Kubernetes: ImageVolumeSource). */
-#define ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+/* Programs may be run from an image's mount (critest wants it so), with no more rights than who runs them has. */
+#define ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
 static int attach_at(int folder_fd, const char *name, bool directory, int tree)
 {

@@ -44,6 +44,8 @@ static int check_image(struct spec_builder *builder, const Cri__Mount *mount)
 {
 	if (!str_empty(mount->host_path))
 		return refuse(builder, mount, -EINVAL, "expected an image or a host path, not both");
+	if (!mount->readonly)
+		return refuse(builder, mount, -EINVAL, "an image's mount is never written to: expected readonly");
 	if (mount->propagation != CRI__MOUNT_PROPAGATION__PROPAGATION_PRIVATE)
 		return refuse(builder, mount, -EINVAL, "an image's mount needs private propagation");
 	if (mount->n_uidmappings || mount->n_gidmappings)
@@ -103,7 +105,7 @@ static const char *access_option(const Cri__Mount *mount)
 {
 	if (mount->recursive_read_only)
 		return "rro";
-	return mount->readonly || mount->image ? "ro" : "rw"; /* an image is never written to */
+	return mount->readonly ? "ro" : "rw";
 }
 
 static int make_options(struct spec_builder *builder, const Cri__Mount *mount, const char *const **ret_options)

@@ -156,11 +156,12 @@ def test_an_image_is_mounted_read_only(kubelet, registry, volume_image):
     script = "cat /v/data/file; touch /v/x 2>/dev/null || echo refused; grep ' /v ' /proc/mounts"
     lines = kubelet.run(pod, ["sh", "-c", script], mounts=of_image(volume_image))
     assert lines[:2] == ["inside", "refused"]
-    assert {"ro", "noexec", "nosuid", "nodev"} <= set(lines[2].split()[3].split(","))
+    options = set(lines[2].split()[3].split(","))
+    assert {"ro", "nosuid", "nodev"} <= options and "noexec" not in options
     # more than one layer, merged as for a container
     kubelet.PullImage(image={"image": registry.image("layers:latest")})
     script = "ls /v/data; echo -; ls /v/again; echo -; cat /v/data/kept; echo; touch /v/x 2>/dev/null || echo refused"
-    lines = kubelet.run(pod, ["sh", "-c", script], mounts=of_image(registry.image("layers:latest"), readonly=False))
+    lines = kubelet.run(pod, ["sh", "-c", script], mounts=of_image(registry.image("layers:latest")))
     assert lines == ["changed", "hard", "kept", "-", "new", "-", "kept", "refused"]
 
 
@@ -184,6 +185,8 @@ def test_an_image_that_cannot_be_mounted_is_named(kubelet, refused, volume_image
         kubelet.create(pod, mounts=of_image("localhost:1/no/such:image"))
     with refused("NOT_FOUND", "not/there"):
         kubelet.create(pod, mounts=of_image(volume_image, image_sub_path="not/there"))
+    with refused("INVALID_ARGUMENT", "expected readonly"):
+        kubelet.create(pod, mounts=of_image(volume_image, readonly=False))
     with refused("INVALID_ARGUMENT", "not both"):
         kubelet.create(pod, mounts=of_image(volume_image, host_path=str(folder)))
     with refused("INVALID_ARGUMENT", "private propagation"):
@@ -194,6 +197,7 @@ def test_an_image_that_cannot_be_mounted_is_named(kubelet, refused, volume_image
 def test_a_mounted_image_stays_until_the_container_goes(node, kubelet, refused, volume_image):
     pod = kubelet.run_pod()
     container = kubelet.start(pod, mounts=of_image(volume_image, image_sub_path="data"))
+    image_id = kubelet.ImageStatus(image={"image": volume_image})["image"]["id"]
     with refused("FAILED_PRECONDITION", ""):
         kubelet.RemoveImage(image={"image": volume_image})
     node.kill()
@@ -203,7 +207,7 @@ def test_a_mounted_image_stays_until_the_container_goes(node, kubelet, refused, 
     with refused("FAILED_PRECONDITION", ""):
         kubelet.RemoveImage(image={"image": volume_image})
     assert execute(kubelet, container, "cat", "/v/file") == ["inside"]
-    assert kubelet.status(container)["mounts"][0]["image"] == {"image": volume_image}
+    assert kubelet.status(container)["mounts"][0]["image"] == {"image": volume_image, "image_ref": image_id}
     kubelet.RemovePodSandbox(pod_sandbox_id=pod)
     wait_until(lambda: not [row for row in open("/proc/self/mounts", encoding="utf-8") if "/volumes/" in row], "unmounted")
     kubelet.RemoveImage(image={"image": volume_image})
