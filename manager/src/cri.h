@@ -29,7 +29,17 @@ rpc_handler cri_list_images, cri_image_status, cri_pull_image, cri_remove_image,
 Cri__PodSandboxStatus *cri_make_pod_status(struct rpc *rpc, const struct pod *pod);
 Cri__ContainerStatus *cri_make_container_status(struct rpc *rpc, const struct container *container);
 
-/* The conditions RuntimeReady and NetworkReady. Errors: -ENOMEM. */
+/* cri_network.c: a pod's addresses; its network and what CHECK says of it now, as JSON (parks: first of all); NetworkReady (parks).
+ * NULL: out of memory. */
+Cri__PodSandboxNetworkStatus *cri_make_network_status(struct rpc *rpc, const struct pod *pod);
+const char *cri_describe_network(struct rpc *rpc, struct pod *pod);
+Cri__RuntimeCondition *cri_make_network_condition(struct rpc *rpc);
+
+/* Its texts are not copied. NULL: out of memory. */
+Cri__RuntimeCondition *cri_make_condition(struct rpc *rpc, const char *type, bool status, const char *reason,
+					  const char *message);
+
+/* The conditions RuntimeReady and NetworkReady. Parks. Errors: -ENOMEM. */
 int cri_make_conditions(struct rpc *rpc, size_t *ret_count, Cri__RuntimeCondition ***ret_conditions);
 
 /* What a kubelet gives to log in at a registry. Errors: -EINVAL. */

@@ -64,27 +64,6 @@ static Cri__LinuxPodSandboxStatus *make_namespaces(struct rpc *rpc, const struct
 	return status;
 }
 
-/* Every address: kubelets choose by family, the first is the pod's own. */
-static Cri__PodSandboxNetworkStatus *make_network(struct rpc *rpc, const struct pod *pod)
-{
-	const struct pod_network *network = &pod->network;
-	Cri__PodSandboxNetworkStatus *status = rpc_new(rpc, &cri__pod_sandbox_network_status__descriptor);
-	if (!status || !network->addresses_count)
-		return status;
-	status->ip = network->addresses[0];
-	status->additional_ips = rpc_array(rpc, network->addresses_count);
-	if (!status->additional_ips)
-		return NULL;
-	for (size_t i = 1; i < network->addresses_count; i++) {
-		Cri__PodIP *ip = rpc_new(rpc, &cri__pod_ip__descriptor);
-		if (!ip)
-			return NULL;
-		ip->ip = network->addresses[i];
-		status->additional_ips[status->n_additional_ips++] = ip;
-	}
-	return status;
-}
-
 Cri__PodSandboxStatus *cri_make_pod_status(struct rpc *rpc, const struct pod *pod)
 {
 	Cri__PodSandboxStatus *status = rpc_new(rpc, &cri__pod_sandbox_status__descriptor);
@@ -94,7 +73,7 @@ Cri__PodSandboxStatus *cri_make_pod_status(struct rpc *rpc, const struct pod *po
 	status->metadata = pod->config->metadata;
 	status->state = state_of(pod);
 	status->created_at = pod->record.created_ns;
-	status->network = make_network(rpc, pod);
+	status->network = cri_make_network_status(rpc, pod);
 	status->linux = make_namespaces(rpc, pod);
 	status->n_labels = pod->config->n_labels;
 	status->labels = pod->config->labels;
@@ -130,6 +109,7 @@ int cri_pod_sandbox_status(struct rpc *rpc, const void *request_, void *ret_repl
 	int r = pod_find(rpc->node, rpc->owner, request->pod_sandbox_id, &pod, err);
 	if (r < 0)
 		return r;
+	const char *network = request->verbose ? cri_describe_network(rpc, pod) : "";
 	reply->status = cri_make_pod_status(rpc, pod);
 	reply->timestamp = node_now_ns();
 	r = reply->status ? add_container_statuses(rpc, pod, reply) : -ENOMEM;
@@ -139,6 +119,8 @@ int cri_pod_sandbox_status(struct rpc *rpc, const void *request_, void *ret_repl
 						pod_phase_name(pod->phase), pod->record.cgroup, rpc->node->places.pins,
 						pod->id, owner_name(pod->owner));
 		r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "info", info);
+		if (r == 0)
+			r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "network", network);
 	}
 	return r;
 }

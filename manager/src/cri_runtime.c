@@ -3,11 +3,9 @@
 
 #include "core/base/arena.h"
 #include "core/base/array.h"
-#include "core/base/err.h"
 #include "core/base/str.h"
 #include "manager/src/capability.h"
 #include "manager/src/cri.h"
-#include "manager/src/networks.h"
 
 int cri_version(struct rpc *rpc, const void *request, void *ret_reply, struct err *err)
 {
@@ -22,8 +20,8 @@ int cri_version(struct rpc *rpc, const void *request, void *ret_reply, struct er
 	return 0;
 }
 
-static Cri__RuntimeCondition *make_condition(struct rpc *rpc, const char *type, bool status, const char *reason,
-					     const char *message)
+Cri__RuntimeCondition *cri_make_condition(struct rpc *rpc, const char *type, bool status, const char *reason,
+					  const char *message)
 {
 	Cri__RuntimeCondition *condition = rpc_new(rpc, &cri__runtime_condition__descriptor);
 	if (!condition)
@@ -35,28 +33,13 @@ static Cri__RuntimeCondition *make_condition(struct rpc *rpc, const char *type, 
 	return condition;
 }
 
-/* What a kubelet waits for before it starts pods: that one could be given a network. The reasons are those of dockershim and
- * containerd, which dashboards look for. */
-static Cri__RuntimeCondition *make_network_condition(struct rpc *rpc)
-{
-	struct err err = {0};
-	int r = networks_ready(rpc->node, &err);
-	if (r == NETWORKS_CNI)
-		return make_condition(rpc, "NetworkReady", true, "", "");
-	const char *why = arena_strdup(rpc->arena, err_text(&err, r));
-	if (!why)
-		return NULL;
-	return r == NETWORKS_LOOPBACK_ONLY ? make_condition(rpc, "NetworkReady", true, "LoopbackOnly", why)
-					   : make_condition(rpc, "NetworkReady", false, "NetworkPluginNotReady", why);
-}
-
 int cri_make_conditions(struct rpc *rpc, size_t *ret_count, Cri__RuntimeCondition ***ret_conditions)
 {
 	Cri__RuntimeCondition **conditions = rpc_array(rpc, 2);
 	if (!conditions)
 		return -ENOMEM;
-	conditions[0] = make_condition(rpc, "RuntimeReady", true, "", "");
-	conditions[1] = make_network_condition(rpc);
+	conditions[0] = cri_make_condition(rpc, "RuntimeReady", true, "", "");
+	conditions[1] = cri_make_network_condition(rpc);
 	*ret_conditions = conditions;
 	*ret_count = 2;
 	return conditions[0] && conditions[1] ? 0 : -ENOMEM;

@@ -45,7 +45,7 @@ void pod_unref(struct pod *pod)
 	if (!pod || --pod->refs > 0)
 		return;
 	json_decref(pod->document);
-	pod_network_done(&pod->network);
+	membership_done(&pod->network);
 	arena_done(&pod->arena);
 	free(pod);
 }
@@ -124,7 +124,7 @@ int pod_load(struct node *node, const char *name, struct pod **ret_pod, struct e
 	if (r < 0)
 		return r;
 	pod->document = json_incref(pod->record.config);
-	r = pod_network_load(pod, name, err);
+	r = membership_load(&pod->network, &pod->record, &pod->arena, err);
 	json_decref(document);
 	if (r == 0)
 		r = take_record(pod, name, err);

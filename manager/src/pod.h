@@ -9,8 +9,8 @@
 #include "core/base/scoped.h"
 #include "manager/src/fiber.h"
 #include "manager/src/idtable.h"
+#include "manager/src/membership.h"
 #include "manager/src/node.h"
-#include "manager/src/pod_network.h"
 #include "manager/src/record.h"
 #include "proto/cri.h"
 
@@ -32,7 +32,7 @@ struct pod {
 	struct pod_record record;
 	json_t *document; /* of record.config */
 	const Cri__PodSandboxConfig *config;
-	struct pod_network network; /* of record.network */
+	struct membership network; /* of record.network */
 	enum owner owner;
 	enum pod_phase phase;
 	struct fiber_lock lock; /* held while it is made, stopped, removed, and while containers are made or started in it.

@@ -26,23 +26,9 @@
 /* For containers of the command line: its own wish for a private network without an interface. */
 #define ANNOTATION_MODE "axle.network.mode"
 
-static void drop(struct network_record *record)
-{
-	json_decref(record->list);
-	json_decref(record->capabilities);
-	json_decref(record->result);
-	*record = (struct network_record){0};
-}
-
-void pod_network_done(struct pod_network *network)
-{
-	drop(&network->record);
-}
-
 static void forget(struct pod *pod)
 {
-	drop(&pod->network.record);
-	pod->network.addresses_count = 0;
+	membership_done(&pod->network);
 	pod->record.network = NULL;
 }
 
@@ -114,32 +100,6 @@ int pod_network_plan(struct pod *pod, struct err *err)
 		r = -ENETUNREACH;
 	}
 	return err_set(err, r, "network.not-ready", "the pod cannot get a network: %s", err_text(&why, r));
-}
-
-/* --- what is recorded --- */
-
-static int take_addresses(struct pod *pod, const struct cni_result *result)
-{
-	return cni_result_addresses(result, pod->network.record.interface, &pod->arena, &pod->network.addresses,
-				    &pod->network.addresses_count);
-}
-
-int pod_network_load(struct pod *pod, const char *name, struct err *err)
-{
-	struct network_record *record = &pod->network.record;
-	if (!pod->record.network)
-		return 0;
-	*record = *pod->record.network;
-	(void)json_incref(record->list);
-	(void)json_incref(record->capabilities);
-	(void)json_incref(record->result);
-	pod->record.network = record;
-	if (!record->result)
-		return 0;
-	scoped_done(arena_done) struct arena arena = {.max = LIST_ARENA_MAX};
-	struct cni_result result = {0};
-	int r = cni_result_decode(name, record->result, &arena, &result, err);
-	return r < 0 ? r : take_addresses(pod, &result);
 }
 
 /* --- the verbs --- */
@@ -280,7 +240,7 @@ static int take_result(struct pod *pod, struct arena *arena, struct err *err)
 	struct cni_result result = {0};
 	int r = cni_result_decode(record->name, record->result, arena, &result, err);
 	if (r == 0)
-		r = take_addresses(pod, &result);
+		r = membership_take_addresses(&pod->network, &result, &pod->arena);
 	if (r == 0)
 		r = add_to_hosts(pod, arena, err);
 	return r < 0 ? r : write_resolv_conf(pod, &result.dns, err);

@@ -4,31 +4,13 @@
  * configuration that ADD was run with. All that parks is called with the pod's lock held. */
 #pragma once
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "manager/src/record.h"
-
 struct err;
 struct pod;
-
-/* Embedded in struct pod: what pod->record.network points to. */
-struct pod_network {
-	struct network_record record;
-	const char **addresses; /* of the pod, without prefixes, in the result's order; in the pod's arena */
-	size_t addresses_count;
-};
-
-void pod_network_done(struct pod_network *network);
 
 /* Decides what network a new pod gets and notes it in its record (not yet written): none with the host's, where axled.toml
  * wants no CNI, or, for pods of the command line, where there is no configuration.
  * Errors: -ENETUNREACH (network.not-ready), -EINVAL (annotations, ports), -ENOMEM. */
 int pod_network_plan(struct pod *pod, struct err *err);
-
-/* Takes what the record that was just read says of it. Errors: -EINVAL. */
-int pod_network_load(struct pod *pod, const char *name, struct err *err);
 
 /* Runs ADD, takes the addresses, and writes them into the pod's hosts file (and the network's name servers into resolv.conf,
  * where the pod has none of its own). The record is not written. A pod without a plan is success. Parks. */

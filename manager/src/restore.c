@@ -221,7 +221,8 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 	if (node->pods.count)
 		log_info(&node->log, "node.restored", "%zu pods, %zu containers%s", node->pods.count,
 			 node->containers.count, node->rebooted ? ", after a reboot" : "");
-	return note_boot(node, &boot_id, err);
+	r = note_boot(node, &boot_id, err);
+	return r < 0 ? r : networks_check_all(node);
 }
 
 void node_leave(struct node *node)
