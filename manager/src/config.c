@@ -51,6 +51,12 @@ static const struct json_field CNI_FIELDS[] = {
 };
 static const struct json_table CNI = JSON_TABLE_STRICT(struct config_cni, CNI_FIELDS);
 
+static const struct json_field SIGNALS_FIELDS[] = {
+	JSON_FIELD(struct config_signals, socket, "socket", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct config_signals, service_account, "service-account", JSON_STRING_T, 0),
+};
+static const struct json_table SIGNALS = JSON_TABLE_STRICT(struct config_signals, SIGNALS_FIELDS);
+
 static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
@@ -82,6 +88,7 @@ static const struct json_field CONFIG_FIELDS[] = {
 	JSON_NESTED(struct config, images, "images", JSON_STRUCT, &IMAGES, 0),
 	JSON_NESTED(struct config, container_logs, "container-logs", JSON_STRUCT, &LOGS, 0),
 	JSON_NESTED(struct config, cni, "cni", JSON_STRUCT, &CNI, 0),
+	JSON_NESTED(struct config, signals, "signals", JSON_STRUCT, &SIGNALS, 0),
 	JSON_FIELD(struct config, default_runtime, "default-runtime", JSON_STRING_T, 0),
 	JSON_NESTED_COUNTED(struct config, runtimes, "runtimes", JSON_STRUCT_MAP, &RUNTIME, 0),
 	JSON_NESTED_COUNTED(struct config, ulimits, "ulimits", JSON_STRUCTS, &ULIMIT, 0),
@@ -154,6 +161,9 @@ static int check(const char *source, const struct config *config, struct err *er
 		return err_set(err, -EINVAL, "config.invalid",
 			       "%s: socket.mode: expected an octal mode such as \"0660\", found \"%s\"", source,
 			       config->socket.mode);
+	if (config->signals.socket && *config->signals.socket != '/')
+		return err_set(err, -EINVAL, "config.invalid", "%s: signals.socket: expected an absolute path, found \"%.100s\"",
+			       source, config->signals.socket);
 	if (!config_find_runtime(config, ""))
 		return err_set(err, -EINVAL, "config.invalid", "%s: default-runtime: \"%s\" is in no [runtimes] table",
 			       source, config->default_runtime);

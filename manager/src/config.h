@@ -69,11 +69,18 @@ struct config_logs {
 	uint32_t files;
 };
 
+/* The vehicle's signals (axsignald). */
+struct config_signals {
+	const char *socket;	     /* its control socket; NULL: there is no such service */
+	const char *service_account; /* the label or annotation of a pod that holds its service account; NULL: none */
+};
+
 struct config {
 	struct config_log log;
 	struct config_socket socket;
 	struct config_images images;
 	struct config_logs container_logs;
+	struct config_signals signals;
 	struct config_cni cni;
 	const char *default_runtime;
 	struct config_runtime *runtimes; /* always holds axrun, crun and runc */

@@ -27,6 +27,7 @@
 #define SYSFS_ROOT "/sys"
 #define SPEC_ARENA_MAX (16 << 20)
 #define SPEC_BYTES_MAX (4 << 20)
+#define IMAGE_DIGESTS_MAX 16
 
 /* --- the runtime --- */
 
@@ -170,13 +171,41 @@ static int find_target(const struct container *container, struct arena *arena, s
 	return input->pid_namespace ? 0 : -ENOMEM;
 }
 
-static int copy_image_config(const struct container *container, const struct image_config **ret_config, struct err *err)
+/* The image is held: what is borrowed of it stays as long as the container. */
+static int find_image(const struct container *container, const struct image **ret_image, struct err *err)
 {
-	const struct image *image = NULL;
-	int r = image_store_resolve(container->node->images, container->record.image_id, &image, err);
-	if (r == 0)
-		*ret_config = &image->config; /* held: it stays as long as the container */
-	return r;
+	return image_store_resolve(container->node->images, container->record.image_id, ret_image, err);
+}
+
+/* Its configuration's, its manifest's, and those that it was pulled by (an index's, where there is one). */
+static const char *image_digests(const struct image *image, struct arena *arena)
+{
+	const char *all = arena_printf(arena, "%s %s", image->id, image->manifest_digest);
+	for (size_t i = 0; all && image->digests && image->digests[i] && i < IMAGE_DIGESTS_MAX; i++) {
+		const char *at = strrchr(image->digests[i], '@');
+		if (at && !strstr(all, at + 1))
+			all = arena_printf(arena, "%s %s", all, at + 1);
+	}
+	return all;
+}
+
+static int make_signals(const struct node *node, const struct image *image, struct arena *arena,
+			const struct spec_signals **ret_signals)
+{
+	if (!node->config.signals.socket)
+		return 0;
+	scoped_free char *hook = path_of_sibling_program("axsignal-hook");
+	struct spec_signals *signals = arena_alloc(arena, sizeof *signals);
+	if (!hook || !signals)
+		return -ENOMEM;
+	*signals = (struct spec_signals){
+		.hook = arena_strdup(arena, hook),
+		.socket = node->config.signals.socket,
+		.service_account = node->config.signals.service_account,
+		.image_digests = image_digests(image, arena),
+	};
+	*ret_signals = signals;
+	return signals->hook && signals->image_digests ? 0 : -ENOMEM;
 }
 
 static const Cri__SELinuxOption *selinux_options(const struct container *container)
@@ -272,7 +301,12 @@ static int make_input(const struct container *container, struct arena *arena, st
 	}
 	if (!input.rootfs || !input.volumes || !input.pins || !input.files || !input.hostname)
 		return -ENOMEM;
-	int r = copy_image_config(container, &input.image, err);
+	const struct image *image = NULL;
+	int r = find_image(container, &image, err);
+	if (r < 0)
+		return r;
+	input.image = &image->config;
+	r = make_signals(node, image, arena, &input.signals);
 	if (r == 0)
 		r = find_target(container, arena, &input, err);
 	if (r == 0)

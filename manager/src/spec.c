@@ -152,6 +152,8 @@ int spec_build(const struct spec_input *input, struct arena *arena, struct oci_s
 		r = spec_make_labels(&builder, process, linux_);
 	if (r == 0)
 		r = make_annotations(&builder, &spec);
+	if (r == 0)
+		r = spec_make_signals(&builder, &spec);
 	if (r == -ENOMEM)
 		return err_set(err, r, "spec.memory", "the container's configuration is too large");
 	if (r == 0)

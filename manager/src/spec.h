@@ -16,6 +16,14 @@ struct selinux_labels;
 
 #define SPEC_VOLUME_NAME "tree"
 
+/* How a container gets its view of the vehicle's signals. */
+struct spec_signals {
+	const char *hook;	     /* the program axsignal-hook */
+	const char *socket;	     /* control socket of axsignald */
+	const char *service_account; /* the pod's label or annotation that holds it; NULL: none does */
+	const char *image_digests;   /* by which the image is known, separated by blanks */
+};
+
 /* All that the configuration is made of; nothing is looked up elsewhere, so that equal input gives equal bytes. */
 struct spec_input {
 	const Cri__PodSandboxConfig *pod;
@@ -49,6 +57,7 @@ struct spec_input {
 	size_t rlimits_count;
 	const struct oci_device *host_devices; /* given to a privileged container */
 	size_t host_devices_count;
+	const struct spec_signals *signals; /* NULL: no signal service is configured */
 };
 
 /* What was asked for and cannot be given here: one line of text each, in @arena; NULL-terminated. */

@@ -62,5 +62,7 @@ int spec_make_resources(struct spec_builder *builder, struct oci_resources *reso
 int spec_make_linux(struct spec_builder *builder, const struct oci_capabilities *capabilities,
 		    struct oci_linux *ret_linux);
 int spec_make_labels(struct spec_builder *builder, struct oci_process *process, struct oci_linux *linux_);
+/* What the container asks of the signals, and the hook that gives it: after annotations and hooks of others. */
+int spec_make_signals(struct spec_builder *builder, struct oci_spec *spec);
 int spec_make_seccomp(struct spec_builder *builder, const struct oci_capabilities *capabilities,
 		      const struct oci_seccomp **ret_seccomp);

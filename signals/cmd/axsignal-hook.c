@@ -24,7 +24,8 @@ static const struct opt OPTIONS[] = {
 	{0, "pod", "NAME", OPT_STRING, offsetof(struct options, hook.identity.pod), "the pod's name"},
 	{0, "service-account", "NAME", OPT_STRING, offsetof(struct options, hook.identity.service_account),
 	 "the pod's service account"},
-	{0, "image", "DIGEST", OPT_STRING, offsetof(struct options, hook.identity.image), "the image's digest"},
+	{0, "image", "DIGESTS", OPT_STRING, offsetof(struct options, hook.identity.image),
+	 "the image's digest; several are separated by blanks"},
 	{0, "version", NULL, OPT_FLAG, offsetof(struct options, version), "print the version and exit"},
 	{0},
 };

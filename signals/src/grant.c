@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/array.h"
 #include "core/base/err.h"
@@ -11,6 +12,7 @@
 
 #define NS_PER_SECOND INT64_C(1000000000)
 #define UNMANAGED "unmanaged"
+#define WORD_MAX 256
 
 #define IDENTITY_FIELDS(type)                                                                                          \
 	JSON_FIELD(type, identity.manager, "manager", JSON_STRING_T, 0),                                               \
@@ -62,6 +64,23 @@ static bool text_matches(const char *glob, const char *text)
 	return !glob || (text && pattern_text_matches(glob, text));
 }
 
+/* An image has several digests: of its configuration, its manifest, the index that it was pulled by. One is enough. */
+static bool any_word_matches(const char *glob, const char *words)
+{
+	char word[WORD_MAX];
+	while (glob && words && *words) {
+		size_t n = strcspn(words, " ");
+		if (n > 0 && n < sizeof word) {
+			memcpy(word, words, n);
+			word[n] = '\0';
+			if (pattern_text_matches(glob, word))
+				return true;
+		}
+		words += n + (words[n] != '\0');
+	}
+	return !glob;
+}
+
 static bool identity_matches(const struct view_identity *granted, const struct view_identity *asks)
 {
 	bool unmanaged = !asks->manager || str_equal(asks->manager, UNMANAGED);
@@ -69,7 +88,7 @@ static bool identity_matches(const struct view_identity *granted, const struct v
 		return false;
 	return (unmanaged || text_matches(granted->manager, asks->manager)) &&
 	       text_matches(granted->pod_namespace, asks->pod_namespace) && text_matches(granted->pod, asks->pod) &&
-	       text_matches(granted->service_account, asks->service_account) && text_matches(granted->image, asks->image);
+	       text_matches(granted->service_account, asks->service_account) && any_word_matches(granted->image, asks->image);
 }
 
 static bool any_matches(const char *const *patterns, const char *path)

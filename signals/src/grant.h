@@ -32,7 +32,7 @@ struct view_identity {
 	const char *pod_namespace;
 	const char *pod;
 	const char *service_account;
-	const char *image; /* digest */
+	const char *image; /* digests, separated by blanks; in a grant a glob that one of them matches */
 };
 
 struct view_request {
