@@ -35,6 +35,10 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 		return helper_volume_mount(request->volume_mount, err);
 	if (request->relabel)
 		return helper_relabel(request->relabel, err);
+	if (request->net_open)
+		return helper_net_open(request->net_open, ret_tree, err);
+	if (request->disk_usage)
+		return helper_disk_usage(request->disk_usage, arena, ret_reply, err);
 	return helper_container_remove(request->container_remove, err);
 }
 

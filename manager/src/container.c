@@ -60,6 +60,7 @@ void container_unref(struct container *container)
 	for (size_t i = 0; i < CONTAINER_STDIO; i++)
 		close_fd(container->stdio[i]);
 	json_decref(container->document);
+	arena_done(&container->updated);
 	arena_done(&container->arena);
 	pod_unref(container->pod);
 	free(container);

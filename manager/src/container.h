@@ -10,9 +10,11 @@
 #include "core/base/scoped.h"
 #include "manager/src/fiber.h"
 #include "manager/src/idtable.h"
+#include "manager/src/layer_usage.h"
 #include "manager/src/node.h"
 #include "manager/src/pod.h"
 #include "manager/src/record.h"
+#include "manager/src/usage.h"
 #include "proto/cri.h"
 
 struct err;
@@ -37,6 +39,7 @@ struct container {
 	struct node *node;
 	struct pod *pod; /* a reference */
 	struct arena arena;
+	struct arena updated; /* of config, where its resources have been changed */
 	struct container_record record;
 	json_t *document; /* of record.config */
 	const Cri__ContainerConfig *config;
@@ -46,6 +49,8 @@ struct container {
 	struct fiber_signal changed; /* its phase has, or it is gone */
 	struct exit_record exit;     /* what record.exit points to */
 	struct error_record last_error;
+	struct usage_rate cpu_rate;
+	struct layer_usage layer;
 	bool gone; /* removed: no longer in the node's table */
 
 	struct monitor_link *monitor; /* NULL: none */

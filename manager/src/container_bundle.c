@@ -21,6 +21,7 @@
 #include "manager/src/host_devices.h"
 #include "manager/src/pod_files.h"
 #include "manager/src/security_modules.h"
+#include "manager/src/spec_internal.h"
 
 #include <linux/capability.h>
 
@@ -328,6 +329,18 @@ int container_make_spec(const struct container *container, struct arena *arena, 
 	struct spec_input input = {0};
 	int r = make_input(container, arena, &input, err);
 	return r < 0 ? r : spec_build(&input, arena, ret_spec, ret_cuts, err);
+}
+
+int container_make_resources(const struct container *container, const Cri__ContainerConfig *config, struct arena *arena,
+			     struct oci_resources *ret_resources, struct err *err)
+{
+	struct spec_input input = {0};
+	int r = make_input(container, arena, &input, err);
+	if (r < 0)
+		return r;
+	input.container = config;
+	struct spec_builder builder = {.input = &input, .arena = arena, .err = err};
+	return spec_make_resources(&builder, ret_resources);
 }
 
 int container_write_bundle(const struct container *container, struct err *err)

@@ -23,6 +23,11 @@ int container_find_runtime(const struct container *container, struct arena *aren
 int container_make_spec(const struct container *container, struct arena *arena, struct oci_spec *ret_spec,
 			struct spec_cuts *ret_cuts, struct err *err);
 
+/* What the limits of @config, instead of the container's own, mean to a runtime. All of it lies in @arena.
+ * Errors: -EINVAL (container.resources). */
+int container_make_resources(const struct container *container, const Cri__ContainerConfig *config, struct arena *arena,
+			     struct oci_resources *ret_resources, struct err *err);
+
 /* Writes config.json into the container's folder, which is made. */
 int container_write_bundle(const struct container *container, struct err *err);
 

@@ -27,6 +27,10 @@ int container_stop(struct container *container, int64_t timeout_s, struct err *e
 /* Removes it; one that runs is killed first. One that is gone is success. */
 int container_remove(struct container *container, struct err *err);
 
+/* Changes the limits that @wanted names, of a container that runs or does not run yet, and records them. Where it fails
+ * nothing is changed. Errors: -EBUSY (container.state: it has ended), -EINVAL (container.resources), of the runtime. */
+int container_update(struct container *container, const Cri__LinuxContainerResources *wanted, struct err *err);
+
 /* Sends a signal to its first process. Errors: -EBUSY (it does not run), -EINVAL. */
 int container_signal(struct container *container, int signal, struct err *err);
 

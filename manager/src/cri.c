@@ -20,13 +20,24 @@ const struct rpc_method CRI_RUNTIME_METHODS[] = {
 	{"RemoveContainer", cri_remove_container, SLOW_MS},
 	{"ListContainers", cri_list_containers, QUICK_MS},
 	{"ContainerStatus", cri_container_status, QUICK_MS},
+	{"UpdateContainerResources", cri_update_container_resources, SLOW_MS},
 	{"ReopenContainerLog", cri_reopen_container_log, QUICK_MS},
 	{"ExecSync", cri_exec_sync, 0},
+	{"ContainerStats", cri_container_stats, QUICK_MS},
+	{"ListContainerStats", cri_list_container_stats, QUICK_MS},
+	{"PodSandboxStats", cri_pod_sandbox_stats, QUICK_MS},
+	{"ListPodSandboxStats", cri_list_pod_sandbox_stats, QUICK_MS},
+	{"GetContainerEvents", .stream = cri_get_container_events, .shape = GRPC_SERVER_STREAM},
+	{"StreamPodSandboxes", NULL, QUICK_MS, cri_stream_pod_sandboxes, GRPC_SERVER_STREAM},
+	{"StreamContainers", NULL, QUICK_MS, cri_stream_containers, GRPC_SERVER_STREAM},
+	{"StreamContainerStats", NULL, QUICK_MS, cri_stream_container_stats, GRPC_SERVER_STREAM},
+	{"StreamPodSandboxStats", NULL, QUICK_MS, cri_stream_pod_sandbox_stats, GRPC_SERVER_STREAM},
 };
 const size_t CRI_RUNTIME_METHODS_COUNT = ARRAY_COUNT(CRI_RUNTIME_METHODS);
 
 const struct rpc_method CRI_IMAGE_METHODS[] = {
 	{"ListImages", cri_list_images, QUICK_MS},
+	{"StreamImages", NULL, QUICK_MS, cri_stream_images, GRPC_SERVER_STREAM},
 	{"ImageStatus", cri_image_status, QUICK_MS},
 	{"PullImage", cri_pull_image, 0},
 	{"RemoveImage", cri_remove_image, SLOW_MS},

@@ -20,6 +20,15 @@ rpc_handler cri_run_pod_sandbox, cri_stop_pod_sandbox, cri_remove_pod_sandbox, c
 /* cri_container.c */
 rpc_handler cri_create_container, cri_start_container, cri_stop_container, cri_remove_container, cri_list_containers,
 	cri_container_status, cri_reopen_container_log;
+/* cri_update.c */
+rpc_handler cri_update_container_resources;
+/* cri_stats.c */
+rpc_handler cri_container_stats, cri_list_container_stats, cri_pod_sandbox_stats, cri_list_pod_sandbox_stats;
+/* cri_events.c */
+grpc_handler cri_get_container_events;
+/* cri_streams.c */
+grpc_handler cri_stream_pod_sandboxes, cri_stream_containers, cri_stream_container_stats, cri_stream_pod_sandbox_stats,
+	cri_stream_images;
 /* cri_exec.c */
 rpc_handler cri_exec_sync;
 /* cri_image.c */

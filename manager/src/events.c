@@ -8,6 +8,8 @@ struct events {
 	struct fibers *fibers;
 	struct fiber_signal added;
 	uint64_t next; /* sequence of the next one; sequences start at 1 */
+	void (*observer)(const struct event *event, void *data);
+	void *observer_data;
 	struct event ring[EVENTS_MAX];
 };
 
@@ -37,7 +39,15 @@ void events_add(struct events *events, const struct event *event)
 		(void)clock_gettime(CLOCK_REALTIME, &now);
 		slot->time_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 	}
+	if (events->observer)
+		events->observer(slot, events->observer_data);
 	fiber_signal_all(&events->added);
+}
+
+void events_observe(struct events *events, void (*function)(const struct event *event, void *data), void *data)
+{
+	events->observer = function;
+	events->observer_data = data;
 }
 
 uint64_t events_next(const struct events *events)

@@ -32,6 +32,9 @@ void events_free(struct events *events);
 /* Adds one (its sequence and, where 0, time are filled in) and wakes the watchers. */
 void events_add(struct events *events, const struct event *event);
 
+/* Has @function called for each event, as it happens; it must not park. There is one place for it. */
+void events_observe(struct events *events, void (*function)(const struct event *event, void *data), void *data);
+
 /* The sequence that the next event will get. */
 uint64_t events_next(const struct events *events);
 

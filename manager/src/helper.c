@@ -54,6 +54,7 @@ static const char *keep_reason(const char *reason)
 		"rootfs.layers", "unmount",	  "user.malformed", "user.not-found", "user.root",   "json.invalid",
 		"volume.folder",  "volume.sub-path", "volume.mount", "relabel.path", "relabel",	     "mount.clone",
 		"json.malformed", "path.remove", "cgroup.remove", "mount.option",  "mount.filesystem",
+		"disk-usage",	 "net.open",
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(REASONS); i++)
 		if (str_equal(REASONS[i], reason))

@@ -77,6 +77,16 @@ static const struct json_field CONTAINER_REMOVE_FIELDS[] = {
 };
 static const struct json_table CONTAINER_REMOVE = JSON_TABLE(struct helper_container_remove, CONTAINER_REMOVE_FIELDS);
 
+static const struct json_field NET_OPEN_FIELDS[] = {
+	JSON_FIELD(struct helper_net_open, pin, "pin", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table NET_OPEN = JSON_TABLE(struct helper_net_open, NET_OPEN_FIELDS);
+
+static const struct json_field DISK_USAGE_FIELDS[] = {
+	JSON_FIELD(struct helper_disk_usage, trees, "trees", JSON_STRINGS, JSON_REQUIRED),
+};
+static const struct json_table DISK_USAGE = JSON_TABLE(struct helper_disk_usage, DISK_USAGE_FIELDS);
+
 static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, prepare, "prepare", JSON_STRUCT_OPT, &PREPARE, 0),
 	JSON_NESTED(struct helper_request, pod_make, "pod-make", JSON_STRUCT_OPT, &POD_MAKE, 0),
@@ -86,6 +96,8 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),
 	JSON_NESTED(struct helper_request, volume_mount, "volume-mount", JSON_STRUCT_OPT, &VOLUME_MOUNT, 0),
 	JSON_NESTED(struct helper_request, relabel, "relabel", JSON_STRUCT_OPT, &RELABEL, 0),
+	JSON_NESTED(struct helper_request, net_open, "net-open", JSON_STRUCT_OPT, &NET_OPEN, 0),
+	JSON_NESTED(struct helper_request, disk_usage, "disk-usage", JSON_STRUCT_OPT, &DISK_USAGE, 0),
 };
 const struct json_table HELPER_REQUEST = JSON_TABLE(struct helper_request, REQUEST_FIELDS);
 
@@ -105,9 +117,16 @@ static const struct json_field USER_FOUND_FIELDS[] = {
 };
 static const struct json_table USER_FOUND = JSON_TABLE(struct helper_user_found, USER_FOUND_FIELDS);
 
+static const struct json_field TREE_USAGE_FIELDS[] = {
+	JSON_FIELD(struct helper_tree_usage, bytes, "bytes", JSON_U64, JSON_KEEP),
+	JSON_FIELD(struct helper_tree_usage, inodes, "inodes", JSON_U64, JSON_KEEP),
+};
+static const struct json_table TREE_USAGE = JSON_TABLE(struct helper_tree_usage, TREE_USAGE_FIELDS);
+
 static const struct json_field REPLY_FIELDS[] = {
 	JSON_NESTED(struct helper_reply, failure, "failure", JSON_STRUCT_OPT, &FAILURE, 0),
 	JSON_NESTED(struct helper_reply, user, "user", JSON_STRUCT_OPT, &USER_FOUND, 0),
+	JSON_NESTED_COUNTED(struct helper_reply, trees, "trees", JSON_STRUCTS, &TREE_USAGE, 0),
 };
 const struct json_table HELPER_REPLY = JSON_TABLE(struct helper_reply, REPLY_FIELDS);
 

@@ -96,6 +96,19 @@ struct helper_container_remove {
 	bool kill;		  /* everything in the cgroup, first */
 };
 
+/* Opens /proc/net/dev inside the network namespace that is pinned at @pin; the reply brings it as its descriptor. While it
+ * is open the namespace lives. */
+struct helper_net_open {
+	const char *pin; /* absolute */
+};
+
+#define HELPER_TREES_MAX 128 /* of one request */
+
+/* Measures what each of @trees takes of the disk. */
+struct helper_disk_usage {
+	const char *const *trees; /* absolute */
+};
+
 struct helper_request {
 	const struct helper_prepare *prepare;
 	const struct helper_pod_make *pod_make;
@@ -105,6 +118,8 @@ struct helper_request {
 	const struct helper_container_remove *container_remove;
 	const struct helper_volume_mount *volume_mount;
 	const struct helper_relabel *relabel;
+	const struct helper_net_open *net_open;
+	const struct helper_disk_usage *disk_usage;
 };
 
 struct helper_failure {
@@ -122,9 +137,17 @@ struct helper_user_found {
 	const char *home;
 };
 
+/* One for each tree asked for, in order; a tree that is not there takes nothing. */
+struct helper_tree_usage {
+	uint64_t bytes;
+	uint64_t inodes;
+};
+
 struct helper_reply {
 	const struct helper_failure *failure; /* NULL: done */
 	const struct helper_user_found *user;
+	const struct helper_tree_usage *trees;
+	size_t trees_count;
 };
 
 extern const struct json_table HELPER_REQUEST;

@@ -37,6 +37,10 @@ int helper_mount_layers(const struct helper_layers *layers, int *ret_tree, struc
 
 /* Gives every file below the tree at @path the label of SELinux. */
 int helper_relabel(const struct helper_relabel *request, struct err *err);
+/* *ret_file: /proc/net/dev of the pinned namespace. */
+int helper_net_open(const struct helper_net_open *request, int *ret_file, struct err *err);
+int helper_disk_usage(const struct helper_disk_usage *request, struct arena *arena, struct helper_reply *ret_reply,
+		      struct err *err);
 
 /* Takes what is mounted on @path away, however often. Nothing mounted there, or no such path, is success. */
 int helper_unmount(const char *path, struct err *err);

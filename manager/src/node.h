@@ -17,6 +17,8 @@
 
 struct err;
 struct image_store;
+struct cri_listeners;
+struct layer_walker;
 struct monitors;
 struct networks;
 struct pull_table;
@@ -79,6 +81,8 @@ struct node {
 	struct image_store *images;
 	struct pull_table *pulls;
 	struct events *events;
+	struct cri_listeners *cri_listeners;
+	struct layer_walker *layers;
 	struct monitors *monitors;
 	struct networks *networks;
 	uint64_t cni_runs; /* of plugins so far: names of their groups */

@@ -30,6 +30,7 @@ static struct pod *pod_alloc(struct node *node)
 		return NULL;
 	pod->refs = 1;
 	pod->node = node;
+	pod->net_dev_fd = -1;
 	pod->arena.max = POD_ARENA_MAX;
 	return pod;
 }
@@ -44,6 +45,7 @@ void pod_unref(struct pod *pod)
 {
 	if (!pod || --pod->refs > 0)
 		return;
+	usage_close_network(pod);
 	json_decref(pod->document);
 	membership_done(&pod->network);
 	arena_done(&pod->arena);

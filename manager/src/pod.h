@@ -12,6 +12,7 @@
 #include "manager/src/membership.h"
 #include "manager/src/node.h"
 #include "manager/src/record.h"
+#include "manager/src/usage.h"
 #include "proto/cri.h"
 
 struct err;
@@ -37,6 +38,8 @@ struct pod {
 	enum pod_phase phase;
 	struct fiber_lock lock; /* held while it is made, stopped, removed, and while containers are made or started in it.
 				   Taken before the lock of a container. */
+	struct usage_rate cpu_rate;
+	int net_dev_fd; /* usage_open_network(); -1 */
 	uint64_t generation;	/* ... of its record, see pod_save() */
 };
 

@@ -151,6 +151,7 @@ int pod_run(struct node *node, enum owner owner, const char *runtime_handler, co
 
 int pod_release(struct pod *pod, bool with_cgroup, struct err *err)
 {
+	usage_close_network(pod);
 	scoped_free char *pins = pod_pins_path(pod);
 	scoped_free char *files = pod_files_path(pod);
 	if (!pins || !files)

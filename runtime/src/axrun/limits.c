@@ -15,6 +15,7 @@
 #include "core/sys/cgroup.h"
 #include "core/sys/fd.h"
 #include "runtime/src/axrun/device_rules.h"
+#include "runtime/src/axrun/limits_saved.h"
 
 #define TEXT_MAX 512
 #define NOT_SET 1
@@ -444,11 +445,30 @@ static int apply_unified(const struct cgroup *group, const struct oci_resources 
 	return 0;
 }
 
-int limits_apply(const struct cgroup *group, const struct oci_resources *resources, bool update, struct err *err)
+/* What the update is about to write. */
+static void save(const struct cgroup *group, const struct oci_resources *resources, struct limits_saved *saved)
 {
-	static const struct oci_resources NOTHING = {0};
-	if (!resources)
-		resources = &NOTHING;
+	char text[TEXT_MAX];
+	bool v2 = false;
+	for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++) {
+		int dir_fd = cgroup_controller_fd(group, ROWS[i].controller, &v2);
+		if (ROWS[i].format(resources, text) != NOT_SET && v2 == (ROWS[i].version == V2))
+			limits_saved_note(saved, dir_fd, ROWS[i].file);
+	}
+	for (size_t i = 0; i < resources->hugepage_limits_count; i++) {
+		int dir_fd = cgroup_controller_fd(group, "hugetlb", &v2);
+		(void)snprintf(text, sizeof text, "hugetlb.%.32s.%s", resources->hugepage_limits[i].page_size,
+			       v2 ? "max" : "limit_in_bytes");
+		if (!strchr(text, '/'))
+			limits_saved_note(saved, dir_fd, text);
+	}
+	for (size_t i = 0; i < resources->unified_count; i++)
+		if (!strchr(resources->unified[i].key, '/'))
+			limits_saved_note(saved, cgroup_v2_fd(group), resources->unified[i].key);
+}
+
+static int apply(const struct cgroup *group, const struct oci_resources *resources, bool update, struct err *err)
+{
 	int r = update && resources->devices_count == 0 ? 0 : device_rules_apply(group, resources, err);
 	for (size_t i = 0; i < ARRAY_COUNT(ROWS) && r == 0; i++)
 		r = apply_row(group, &ROWS[i], resources, err);
@@ -462,5 +482,19 @@ int limits_apply(const struct cgroup *group, const struct oci_resources *resourc
 		r = apply_rdma(group, resources, err);
 	if (r == 0)
 		r = apply_unified(group, resources, err);
+	return r;
+}
+
+int limits_apply(const struct cgroup *group, const struct oci_resources *resources, bool update, struct err *err)
+{
+	static const struct oci_resources NOTHING = {0};
+	struct limits_saved saved = {.count = 0};
+	if (!resources)
+		resources = &NOTHING;
+	if (update)
+		save(group, resources, &saved);
+	int r = apply(group, resources, update, err);
+	if (r < 0)
+		limits_saved_restore(&saved);
 	return r;
 }
