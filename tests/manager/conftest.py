@@ -98,6 +98,15 @@ class Kubelet:
         assert status.get("exit_code", 0) == 0, (status, self.log(log))
         return self.output(log)
 
+    def reconnect(self):
+        """After a restart of axled: the first calls may still meet the connection that ended."""
+        def answers():
+            try:
+                return self.Version()
+            except grpc.RpcError:
+                return None
+        wait_until(answers, "axled answers again", 30)
+
     def remove_all(self):
         for pod in self.ListPodSandbox().get("items", []):
             self.RemovePodSandbox(pod_sandbox_id=pod["id"])

@@ -51,10 +51,10 @@ def test_figures_of_a_container(kubelet):
     assert "value" in memory["rss_bytes"] and "major_page_faults" in memory
     layer = stats["writable_layer"]
     assert 2 * MIB <= value(layer, "used_bytes") < 3 * MIB
-    assert value(layer, "inodes_used") == 2  # the file and the folder itself
+    assert 2 <= value(layer, "inodes_used") < 20  # the file, the folder itself, and what mounts needed
     assert os.path.isdir(layer["fs_id"]["mountpoint"])
     if has_pressure():
-        assert set(stats["cpu"]["psi"]) == set(memory["psi"]) == set(stats["io"]["psi"]) == {"some", "full"}
+        assert set(stats["cpu"]["psi"]) == set(memory["psi"]) == set(stats["io"]["psi"]) == {"Some", "Full"}
     else:
         assert "psi" not in stats["cpu"] and "psi" not in memory and "io" not in stats
 
@@ -167,6 +167,7 @@ def test_counters_of_a_pods_network(kubelet, node):
     assert value(network["interfaces"][0], "rx_bytes") == value(network["default_interface"], "tx_bytes") > 0
     # also by an axled that did not make the pod; and nothing of it keeps the namespace when the pod has been stopped
     node.restart()
+    kubelet.reconnect()
     again = kubelet.PodSandboxStats(pod_sandbox_id=pod)["stats"]["linux"]["network"]
     assert value(again["default_interface"], "tx_bytes") >= value(network["default_interface"], "tx_bytes")
     kubelet.StopPodSandbox(pod_sandbox_id=pod)
