@@ -29,7 +29,3 @@ int networks_ready(struct node *node, struct err *err);
 
 /* For the start, before anybody is served: plugins that know GC drop what they hold for pods that are no more. Parks. */
 void networks_collect(struct node *node);
-
-/* For the start: a fiber runs CHECK for all pods, one after the other, and logs what is not as it was (it may have changed while
- * nobody watched). Errors: -ENOMEM, -EAGAIN. */
-int networks_check_all(struct node *node);

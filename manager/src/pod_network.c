@@ -258,3 +258,45 @@ int pod_network_attach(struct pod *pod, struct err *err)
 		r = cni_add(pod->node, &list, &attachment, &pod->network.record.result, err);
 	return r < 0 ? r : take_result(pod, &arena, err);
 }
+
+/* --- what has changed while nobody watched --- */
+
+static void check_pod(struct node *node, struct pod *pod)
+{
+	struct err err = {0};
+	if (fiber_lock(node->fibers, &pod->lock) < 0)
+		return;
+	int r = pod_network_check(pod, &err);
+	fiber_unlock(node->fibers, &pod->lock);
+	if (r < 0 && r != -ECANCELED)
+		log_err(&node->log, &err, r, "the network of pod %s is not as it was", pod->id);
+}
+
+/* In the order of their ids: pods come and go meanwhile. */
+static struct pod *next_pod(const struct node *node, const char *after)
+{
+	for (size_t i = 0; i < node->pods.count; i++) {
+		struct pod *pod = node->pods.objects[i];
+		if (strcmp(pod->id, after) > 0)
+			return pod_ref(pod);
+	}
+	return NULL;
+}
+
+static void check_all(void *data)
+{
+	struct node *node = data;
+	char last[ID_TEXT_MAX] = "";
+	while (!node->stopping) {
+		scoped(pod_unref) struct pod *pod = next_pod(node, last);
+		if (!pod)
+			return;
+		check_pod(node, pod);
+		memcpy(last, pod->id, sizeof last);
+	}
+}
+
+int pod_network_check_all(struct node *node)
+{
+	return node->pods.count ? fiber_start(node->fibers, check_all, node, NULL) : 0;
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 struct err;
+struct node;
 struct pod;
 
 /* Decides what network a new pod gets and notes it in its record (not yet written): none with the host's, where axled.toml
@@ -21,3 +22,7 @@ int pod_network_detach(struct pod *pod, struct err *err);
 
 /* Runs CHECK. Returns as cni_check(); a pod without a network is CNI_UNCHECKED. Parks. */
 int pod_network_check(struct pod *pod, struct err *err);
+
+/* For the start: a fiber runs CHECK for all pods, one after the other, and logs what is not as it was (it may have changed while
+ * nobody watched). Errors: -ENOMEM, -EAGAIN. */
+int pod_network_check_all(struct node *node);

@@ -51,7 +51,7 @@ static int read_digits(const char **text, uint64_t *ret_digits, int *ret_after_p
 static int read_suffix(const char *text, int *ret_exponent_of_10, int *ret_exponent_of_2)
 {
 	int64_t exponent = 0;
-	if ((*text == 'e' || *text == 'E') && text[1]) {
+	if ((*text == 'e' || *text == 'E') && text[1] && text[1] != 'i') {
 		int r = parse_i64(text + 1 + (text[1] == '+'), -DIGITS_MAX, DIGITS_MAX, &exponent);
 		*ret_exponent_of_10 = (int)exponent;
 		*ret_exponent_of_2 = 0;

@@ -16,6 +16,7 @@
 #include "manager/src/container_volumes.h"
 #include "manager/src/networks.h"
 #include "manager/src/pod_life.h"
+#include "manager/src/pod_network.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define BOOT_RECORD "boot-id"
@@ -222,7 +223,7 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 		log_info(&node->log, "node.restored", "%zu pods, %zu containers%s", node->pods.count,
 			 node->containers.count, node->rebooted ? ", after a reboot" : "");
 	r = note_boot(node, &boot_id, err);
-	return r < 0 ? r : networks_check_all(node);
+	return r < 0 ? r : pod_network_check_all(node);
 }
 
 void node_leave(struct node *node)
