@@ -24,6 +24,10 @@ def test_shows_every_step_and_goes(leak_check):
     for step in ("axle pull", "axle images", "axle run --rm", "hello from a container", "axle ps", "axle exec", "axle logs",
                  "axle stop clock", "memory of the node"):
         assert step in output, output
+    shown = output[output.index("axsignald --catalogue"):]
+    assert re.search(r"cat \S*/signal/Vehicle/Speed\n  [\d.]+\n", shown), output  # on the host
+    assert re.search(r"--name dash .*Speed@follow.*\n(  [\d.]+\n){3}", shown), output  # where it was granted
+    assert re.search(r"--name radio .*\n.*No such file", shown), output  # where it was not
     assert not list(pathlib.Path("/tmp").glob("axle-run-*")) or "are gone" in output
 
 

@@ -21,10 +21,12 @@ ROOT = os.path.dirname(HERE)
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "lib"))
 
+from demo_vehicle import Vehicle  # noqa: E402
 from local_registry import Registry  # noqa: E402
 from oci_image import Entry, Layout, busybox_layer  # noqa: E402
 
 STAGE = os.path.realpath(os.path.join(ROOT, os.environ.get("BUILD", "build"), "stage"))
+HAS_SIGNALS = os.path.exists(os.path.join(STAGE, "bin/axsignald"))  # they are a build option
 CLONE_NEWNS, MS_REC, MS_SLAVE = 0x00020000, 16384, 1 << 19
 TIMED_RUNS = 20
 MIB = 1 << 20
@@ -82,25 +84,27 @@ class Demo:
         self.root, self.state = os.path.join(folder, "root"), os.path.join(folder, "state")
         self.registry = Registry(os.path.join(folder, "registry"))
         self.axled = None
+        self.vehicle = Vehicle(os.path.join(folder, "vehicle"), program, os.path.join(STAGE, "share")) if HAS_SIGNALS else None
         config = os.path.join(folder, "axled.toml")
         with open(config, "w", encoding="utf-8") as file:
             file.write("[cni]\nenabled = false\n")  # no bridge and no rules on the machine of who looks around
+            file.write(self.vehicle.axled_config() if self.vehicle else "")
         self.environment = {**os.environ, "AXLE_SOCKET": os.path.join(self.state, "axle.sock"), "AXLE_CONFIG": config}
 
     # One step: a command, its result, its time.
 
-    def axle(self, *words, shown=True, input=None):
+    def axle(self, *words, shown=True, input=None, code=0):
         started = time.monotonic()
         done = subprocess.run([program("axle"), *words], env=self.environment, capture_output=True, text=True, check=False,
                               timeout=60, **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
         milliseconds = (time.monotonic() - started) * 1000
-        if shown or done.returncode != 0:
+        if shown or done.returncode != code:
             say(f"{BOLD}$ axle {typed(words)}{PLAIN}   {DIM}{milliseconds:.0f} ms{PLAIN}")
             for line in (done.stdout + done.stderr).rstrip("\n").split("\n"):
                 say(f"  {line}")
-        if done.returncode != 0:
+        if done.returncode != code:
             raise StepFailed(f"axle {words[0]} ended with {done.returncode}")
-        return done.stdout, milliseconds
+        return done.stdout + (done.stderr if code else ""), milliseconds
 
     def expect(self, wanted, *words, **options):
         """A step whose output must hold @wanted."""
@@ -154,6 +158,31 @@ class Demo:
         self.wait_for_log("clock", "tick")
         self.expect("tick", "logs", "clock")
 
+    def start_vehicle(self):
+        started = time.monotonic()
+        try:
+            self.vehicle.start()
+        except RuntimeError as error:
+            raise StepFailed(str(error)) from error
+        one = self.vehicle
+        say(f"{BOLD}$ axsignald --catalogue demo.json --config {one.policy} --mount {one.files} &{PLAIN}")
+        say(f"{BOLD}$ axle signal sim {one.drive} &{PLAIN}   {DIM}both after {(time.monotonic() - started) * 1000:.0f} ms{PLAIN}")
+
+    def show_signals(self):
+        say(f"{BOLD}$ cat {self.vehicle.speed}{PLAIN}")
+        done = subprocess.run(["cat", self.vehicle.speed], capture_output=True, text=True, check=False, timeout=10)
+        say(f"  {(done.stdout + done.stderr).strip()}")
+        if done.returncode != 0 or not 20 <= float(done.stdout) <= 110:
+            raise StepFailed("cat: expected a speed from 20 to 110")
+        asked = ["--annotation", "axle.signals.read=Vehicle.Speed"]
+        watched = self.axle("run", "--rm", "--name", "dash", *asked, self.image, "head", "-n", "3",
+                            "/dev/signal/Vehicle/Speed@follow")[0]
+        if len([line for line in watched.split() if 20 <= float(line) <= 110]) != 3:
+            raise StepFailed("dash: expected three speeds from 20 to 110")
+        say(f"  {DIM}the policy grants it to \"dash\", and to nobody else:{PLAIN}")
+        self.expect("No such file", "run", "--rm", "--name", "radio", *asked, self.image, "cat", "/dev/signal/Vehicle/Speed",
+                    code=1)
+
     def wait_for_log(self, name, text):
         deadline = time.monotonic() + 10
         while text not in self.axle("logs", name, shown=False)[0]:
@@ -205,6 +234,7 @@ class Demo:
         problems = []
         if self.axled and self.axled.poll() is None:
             problems += self.end_node()
+        problems += self.vehicle.stop() if self.vehicle else []
         self.registry.stop()
         deadline = time.monotonic() + 5
         while (self.processes() or self.cgroups()) and time.monotonic() < deadline:
@@ -247,6 +277,8 @@ def stay(demo):
     title("The node stays up. In another terminal:")
     say(f"  export AXLE_SOCKET={demo.environment['AXLE_SOCKET']} PATH={os.path.join(STAGE, 'bin')}:$PATH\n")
     say(f"  axle run --rm -it {demo.image}        {DIM}# a shell in a container{PLAIN}")
+    if demo.vehicle:
+        say(f"  axle signal watch --socket {demo.vehicle.socket} Vehicle.Speed")
     say(f"  axle logs -f clock                      {DIM}# what the one that runs says{PLAIN}")
     say(f"  kill -9 {demo.axled.pid}; axle ps                {DIM}# the manager dies, the container does not: see \"clock\" "
         f"above{PLAIN}")
@@ -282,6 +314,10 @@ def run(demo):
         demo.start_node()
         title("Pull it, run it, see it")
         demo.show()
+        if demo.vehicle:
+            title("The vehicle's signals are files, also in a container that may have them")
+            demo.start_vehicle()
+            demo.show_signals()
         title("What it costs")
         demo.measure()
         if ON_TERMINAL:
