@@ -1,11 +1,47 @@
 #!/bin/bash
-# soak.sh [TARGET...]: fuzzes each target (all, or those named, such as image-tar) with libFuzzer for SOAK_SECONDS altogether
+# soak.sh [NAME...]: fuzzes each target (all, or those named, such as image-tar) with libFuzzer for SOAK_SECONDS altogether
 # (default 1800), from the corpus in the tree. What crashes is left in build-fuzz/findings/TARGET/ and the exit code is 1.
 # Inputs that reach new code stay in build-fuzz/corpus/TARGET/, so that the next soak goes on from there.
+# Before them (or where named) the sweeps: system tests that are short in `make test` and long here (SWEEPS below).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}-fuzz
 seconds=${SOAK_SECONDS:-1800}
+
+# NAME, how long, which test
+SWEEPS="signal-kills AXLE_SIGNAL_KILLS=1000 tests/signals/test_signal_sweep.py
+"
+passed=0 failed=0
+
+# run_sweep NAME SETTING TEST
+run_sweep() {
+	local log=${BUILD:-build}/soak-$1.log stage=$PWD/${BUILD:-build}/stage
+	if env "$2" AXLE_STAGE="$stage" /usr/bin/python3 -m pytest -q -s "$3" >"$log" 2>&1; then
+		passed=$((passed + 1))
+		printf '%-24s %s\n' "$1" "$(grep -m 1 -E '^[0-9]+ ' "$log")"
+	else
+		failed=$((failed + 1))
+		printf '%-24s FAILED: %s\n' "$1" "$log"
+		tail -n 20 "$log"
+	fi
+}
+
+targets="" sweeps=""
+for word in "$@"; do
+	if printf '%s' "$SWEEPS" | grep -q "^$word "; then sweeps="$sweeps $word"; else targets="$targets $word"; fi
+done
+[ $# -gt 0 ] || sweeps=$(printf '%s' "$SWEEPS" | cut -d ' ' -f 1)
+for sweep in $sweeps; do
+	# shellcheck disable=SC2046 # three words
+	run_sweep $(printf '%s' "$SWEEPS" | grep "^$sweep ")
+done
+if [ $# -gt 0 ] && [ -z "$targets" ]; then
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+	exit
+fi
+# shellcheck disable=SC2086 # one word for each target
+set -- $targets
 
 if [ ! -f "$build/build.ninja" ]; then
 	CC=clang meson setup "$build" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
@@ -31,7 +67,6 @@ fi
 each=$((seconds / $#))
 [ "$each" -gt 0 ] || each=1
 
-passed=0 failed=0
 for target in "$@"; do
 	[ -x "$build/tests/fuzz_$target" ] || {
 		echo "soak.sh: there is no fuzz target $target" >&2

@@ -189,6 +189,7 @@ struct provider {
 	signal_id signal; /* SIGNAL_NONE: no claim */
 	char name[SUBJECT_NAME_MAX];
 	bool awaited; /* private: stands for one of a killed daemon's, until it comes back or too late */
+	bool resumed; /* private: its claim began under an earlier daemon */
 };
 
 /* Errors: -ENOENT (no leaf), -EACCES (RIGHT_PUBLISH), -EBUSY (claimed). @resume: the claim of an earlier daemon's client. */

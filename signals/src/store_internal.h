@@ -43,6 +43,7 @@ struct store {
 	uint32_t *ids; /* by node of the catalogue */
 	struct timers timers;
 	struct open_request *requests;
+	uint64_t first_request; /* the first id that this daemon may give */
 	struct store_listener *listeners;
 	struct store_auditor *auditor; /* NULL: nobody is told */
 	struct timer unforce;

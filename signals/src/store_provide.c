@@ -30,6 +30,7 @@ int store_claim(struct store *store, const struct subject *subject, signal_id id
 		return err_set(err, -EBUSY, "signal.claimed", "%s provides it", present->name);
 	free(present);
 	provider->signal = id;
+	provider->resumed = resume;
 	table_actor_set(provider->name, subject->name);
 	store->slots[id].provider = provider;
 	store->table->entries[id].claimed = 1;
@@ -154,8 +155,10 @@ int store_answer(struct store *store, struct provider *provider, uint64_t id, co
 	struct open_request *request = store->requests;
 	while (request && (request->id != id || store->slots[request->signal].provider != provider))
 		request = request->next;
+	/* one that an earlier daemon queued: of those only the last is known here, and nobody waits for the others; or its answer
+	 * comes twice, that daemon having died before it could say so */
 	if (!request)
-		return -ENOENT;
+		return provider->resumed && id < store->first_request ? 0 : -ENOENT;
 	end_request(request, error ? -EREMOTEIO : 0, error);
 	return 0;
 }

@@ -35,6 +35,7 @@ int store_new(struct table *table, struct store **ret_store)
 	if (!store)
 		return -ENOMEM;
 	store->table = table;
+	store->first_request = table->header->next_request;
 	store->unforce.fire = store_unforce_due;
 	*ret_store = store;
 	return 0;

@@ -329,6 +329,30 @@ START_TEST(actuators_are_asked_through_their_provider)
 }
 END_TEST
 
+/* What was queued at a provider lies in its file: the daemon that takes over knows of the last request alone. */
+START_TEST(answers_to_what_an_earlier_daemon_queued_are_taken)
+{
+	struct world world = world_new();
+	signal_id fan = store_find(world.store, "V.B.Fan");
+	struct actor actor = {.provider = {.deliver = take_request, .revoked = was_revoked, .signal = SIGNAL_NONE},
+			      .requester = {.outcome = hear_outcome}};
+	struct provider provider = {.deliver = take_request, .revoked = was_revoked, .signal = SIGNAL_NONE};
+	uint64_t first = 0;
+	uint64_t last = 0;
+	ck_assert_int_eq(store_claim(world.store, &ROOT, fan, &actor.provider, false, NULL), 0);
+	ck_assert_int_eq(store_request(world.store, &ROOT, fan, "7", 1, NULL, &first, NULL), 0);
+	ck_assert_int_eq(store_request(world.store, &ROOT, fan, "8", 1, NULL, &last, NULL), 0);
+	world_restart(&world);
+	ck_assert_int_eq(store_claim(world.store, &ROOT, fan, &provider, true, NULL), 0);
+	ck_assert_int_eq(store_answer(world.store, &provider, first, NULL), 0);
+	ck_assert_int_eq(store_answer(world.store, &provider, last, NULL), 0);
+	ck_assert_int_eq(store_answer(world.store, &provider, last, NULL), 0); /* told twice, as a killed daemon makes it */
+	ck_assert_int_eq(store_answer(world.store, &provider, last + 1, NULL), -ENOENT);
+	store_release(world.store, &provider);
+	world_close(&world);
+}
+END_TEST
+
 START_TEST(groups_are_all_or_nothing)
 {
 	struct world world = world_new();
@@ -501,6 +525,7 @@ static void add_tests(TCase *cases)
 	tcase_add_test(cases, the_newest_comes_when_the_rate_allows_it);
 	tcase_add_loop_test(cases, names_of_filters_have_one_spelling, 0, ARRAY_COUNT(NAMES));
 	tcase_add_test(cases, actuators_are_asked_through_their_provider);
+	tcase_add_test(cases, answers_to_what_an_earlier_daemon_queued_are_taken);
 	tcase_add_test(cases, groups_are_all_or_nothing);
 	tcase_add_test(cases, reload_keeps_values_and_ids_and_drops_what_left);
 	tcase_add_test(cases, force_beats_the_publisher_until_it_ends);

@@ -1,7 +1,6 @@
 """kill -9 of the daemon: open files go on, reads that wait are late, and where no daemon comes back all ends cleanly."""
 import errno
 import json
-import multiprocessing
 import os
 import select
 import signal
@@ -15,7 +14,6 @@ from axsignald import wait_for
 
 SPEED = "Vehicle/Speed"
 FAN = "Vehicle/Cabin/HVAC/FanSpeed"
-KILLS = int(os.environ.get("AXLE_SIGNAL_KILLS", "150"))
 
 
 def test_descriptors_values_and_claims_go_on(signals):
@@ -75,85 +73,6 @@ def test_pollers_wake_after_a_restart(signals):
     thread.join(10)
     assert ready == [[(stream, select.POLLIN)]]
     os.close(stream)
-
-
-# ---- the sweep ----
-
-def reader(path, stop, results):
-    count = 0
-    try:
-        with open(path, "rb", buffering=0) as held:
-            while not stop.is_set():
-                assert os.pread(held.fileno(), 100, 0).endswith(b"\n")
-                with open(path, "rb", buffering=0) as fresh:
-                    assert fresh.read(100).endswith(b"\n")
-                os.stat(path)
-                count += 3
-        results.put(("reader", count, None))
-    except BaseException as error:  # noqa: B902 - told to the parent
-        results.put(("reader", count, repr(error)))
-
-
-def writer(path, stop, results, last):
-    count = 0
-    try:
-        fd = os.open(path, os.O_WRONLY)
-        while not stop.is_set():
-            count += 1
-            last.value = count
-            os.write(fd, b"%d\n" % count)
-        os.close(fd)
-        results.put(("writer", count, None))
-    except BaseException as error:  # noqa: B902
-        results.put(("writer", count, repr(error)))
-
-
-def follower(path, stop, results, last):
-    """Every line whole, in order, nothing twice that is not the newest, and the last one arrives."""
-    count, seen = 0, 0
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        while not (stop.is_set() and seen >= last.value):
-            if not poll.poll(10000):
-                raise AssertionError(f"nothing for 10 s; seen {seen}, last {last.value}")
-            try:
-                line = os.read(fd, 100)
-            except BlockingIOError:
-                continue
-            assert line.endswith(b"\n"), line
-            assert int(line) >= seen, (line, seen)
-            seen = int(line)
-            count += 1
-        os.close(fd)
-        results.put(("follower", count, None))
-    except BaseException as error:  # noqa: B902
-        results.put(("follower", count, repr(error)))
-
-
-def test_a_sweep_of_kills_under_load_without_a_failed_call(signals):
-    path = str(signals.files / "Vehicle/CurrentLocation/Latitude").replace("CurrentLocation/Latitude", "TraveledDistance")
-    stop = multiprocessing.Event()
-    results = multiprocessing.Queue()
-    last = multiprocessing.Value("q", 0)
-    signals.write("Vehicle/TraveledDistance", "0")
-    workers = [multiprocessing.Process(target=reader, args=(path, stop, results)),
-               multiprocessing.Process(target=writer, args=(path, stop, results, last)),
-               multiprocessing.Process(target=follower, args=(path, stop, results, last))]
-    for worker in workers:
-        worker.start()
-    for i in range(KILLS):
-        signals.kill()
-        signals.restart()
-        time.sleep(0.001 * (i % 17))
-    stop.set()
-    told = [results.get(timeout=30) for _ in workers]
-    for worker in workers:
-        worker.join(10)
-    assert not [entry for entry in told if entry[2]], told
-    counts = {name: count for name, count, _ in told}
-    assert counts["reader"] > KILLS and counts["writer"] > KILLS and counts["follower"] > KILLS / 2, counts
 
 
 # ---- without a daemon ----
