@@ -13,6 +13,8 @@
 #include "core/base/str.h"
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
+#include "manager/src/cri_events.h"
+#include "manager/src/layer_usage.h"
 #include "manager/src/monitors.h"
 #include "manager/src/networks.h"
 #include "manager/src/node.h"
@@ -134,6 +136,10 @@ static int open_daemon(struct daemon *daemon, const struct options *options, str
 	if (r == 0)
 		r = pull_table_new(&node->pulls);
 	if (r == 0)
+		r = cri_listeners_new(node, &node->cri_listeners);
+	if (r == 0)
+		r = layer_walker_new(node, &node->layers);
+	if (r == 0)
 		r = networks_new(&node->networks);
 	if (r == 0)
 		r = monitors_new(node, &node->monitors);
@@ -160,6 +166,8 @@ static int run(const struct options *options)
 	}
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	networks_free(daemon.node.networks);
+	layer_walker_free(daemon.node.layers);
+	cri_listeners_free(daemon.node.cri_listeners);
 	pull_table_free(daemon.node.pulls);
 	image_store_free(daemon.node.images);
 	node_close(&daemon.node);

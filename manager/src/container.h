@@ -10,11 +10,10 @@
 #include "core/base/scoped.h"
 #include "manager/src/fiber.h"
 #include "manager/src/idtable.h"
-#include "manager/src/layer_usage.h"
 #include "manager/src/node.h"
 #include "manager/src/pod.h"
 #include "manager/src/record.h"
-#include "manager/src/usage.h"
+#include "manager/src/usage_figures.h"
 #include "proto/cri.h"
 
 struct err;

@@ -12,6 +12,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/cri_stats.h"
+#include "manager/src/layer_usage.h"
 #include "manager/src/pull.h"
 
 #define AUTH_BYTES_MAX 4096

@@ -9,6 +9,7 @@
 #include "core/base/str.h"
 #include "manager/src/container.h"
 #include "manager/src/cri_stats.h"
+#include "manager/src/layer_usage.h"
 #include "manager/src/usage.h"
 
 #define DEFAULT_INTERFACE "eth0" /* CNI's name for a pod's first one (cni-spec, CNI_IFNAME; kubelets ask for it) */

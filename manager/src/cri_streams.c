@@ -105,12 +105,12 @@ static int stream_list(struct stream *stream, rpc_handler *list, const void *req
 	}
 
 STREAM(cri_stream_pod_sandboxes, ListPodSandbox, StreamPodSandboxes, cri_list_pod_sandbox,
-       cri__list_pod_sandbox_response__descriptor, cri__stream_pod_sandboxes_response__descriptor)
+	cri__list_pod_sandbox_response__descriptor, cri__stream_pod_sandboxes_response__descriptor)
 STREAM(cri_stream_containers, ListContainers, StreamContainers, cri_list_containers,
-       cri__list_containers_response__descriptor, cri__stream_containers_response__descriptor)
+	cri__list_containers_response__descriptor, cri__stream_containers_response__descriptor)
 STREAM(cri_stream_container_stats, ListContainerStats, StreamContainerStats, cri_list_container_stats,
-       cri__list_container_stats_response__descriptor, cri__stream_container_stats_response__descriptor)
+	cri__list_container_stats_response__descriptor, cri__stream_container_stats_response__descriptor)
 STREAM(cri_stream_pod_sandbox_stats, ListPodSandboxStats, StreamPodSandboxStats, cri_list_pod_sandbox_stats,
-       cri__list_pod_sandbox_stats_response__descriptor, cri__stream_pod_sandbox_stats_response__descriptor)
+	cri__list_pod_sandbox_stats_response__descriptor, cri__stream_pod_sandbox_stats_response__descriptor)
 STREAM(cri_stream_images, ListImages, StreamImages, cri_list_images, cri__list_images_response__descriptor,
-       cri__stream_images_response__descriptor)
+	cri__stream_images_response__descriptor)

@@ -19,8 +19,6 @@
 #include "core/base/str.h"
 #include "core/sys/fd.h"
 #include "core/sys/path.h"
-#include "manager/src/cri_events.h"
-#include "manager/src/layer_usage.h"
 
 #define DEFAULT_ROOT "/var/lib/axle"
 #define DEFAULT_STATE "/run/axle"
@@ -256,10 +254,6 @@ int node_open(struct node *node, const struct node_options *options, struct err 
 		r = fibers_new(node->loop, &node->fibers);
 	if (r == 0)
 		r = events_new(node->fibers, &node->events);
-	if (r == 0)
-		r = cri_listeners_new(node, &node->cri_listeners);
-	if (r == 0)
-		r = layer_walker_new(node, &node->layers);
 	if (r < 0)
 		return r;
 	scoped_free char *program = path_of_sibling_program(HELPER_PROGRAM);
@@ -273,8 +267,6 @@ int node_open(struct node *node, const struct node_options *options, struct err 
 
 void node_close(struct node *node)
 {
-	layer_walker_free(node->layers);
-	cri_listeners_free(node->cri_listeners);
 	events_free(node->events);
 	fibers_free(node->fibers);
 	idtable_done(&node->pods);

@@ -45,7 +45,8 @@ void pod_unref(struct pod *pod)
 {
 	if (!pod || --pod->refs > 0)
 		return;
-	usage_close_network(pod);
+	if (pod->net_dev_fd >= 0)
+		(void)close(pod->net_dev_fd);
 	json_decref(pod->document);
 	membership_done(&pod->network);
 	arena_done(&pod->arena);

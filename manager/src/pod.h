@@ -12,7 +12,7 @@
 #include "manager/src/membership.h"
 #include "manager/src/node.h"
 #include "manager/src/record.h"
-#include "manager/src/usage.h"
+#include "manager/src/usage_figures.h"
 #include "proto/cri.h"
 
 struct err;

@@ -9,6 +9,7 @@
 #include "core/base/str.h"
 #include "manager/src/container_life.h"
 #include "manager/src/pod_files.h"
+#include "manager/src/usage.h"
 #include "manager/src/pod_network.h"
 
 #define HOSTNAME_BYTES_MAX 64 /* the kernel's */

@@ -6,6 +6,7 @@
 
 #include "core/sys/cgroup_stats.h"
 #include "core/sys/net_dev.h"
+#include "manager/src/usage_figures.h"
 
 struct container;
 struct err;
@@ -13,14 +14,6 @@ struct node;
 struct pod;
 
 #define USAGE_RATE_MIN_MS 1000 /* the shortest time that a rate is taken over */
-
-/* CPU time per time: over the time since the last sample, for the first one since the beginning. In struct container and
- * struct pod; {0} to begin with. */
-struct usage_rate {
-	uint64_t at_ns; /* uv_hrtime(); 0: no sample yet */
-	uint64_t cpu_ns;
-	uint64_t nano_cores;
-};
 
 struct usage_sample {
 	const char *cgroup; /* NULL: none is read */
