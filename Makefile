@@ -30,8 +30,8 @@ soak: build ## the long campaigns: fuzzing, fault sweeps
 	@tools/deps.sh build test
 	@tools/soak.sh
 
-bench: build ## compare with crun, runc and others, in one run; prints ratios
-	@tools/deps.sh build test
+bench: build ## compare with crun, runc, containerd and others, in one run; prints ratios
+	@tools/deps.sh build test bench
 	@bench/run.sh
 
 install: build ## install below PREFIX (and DESTDIR)

@@ -70,3 +70,4 @@ show "run /bin/true, cgroups as the machine has them" \
 	"$programs/side_by_side" "$rounds" axrun $a -- floor $f
 
 [ ! -x "$programs/signals" ] || bench/signals.sh
+[ ! -x "$programs/cri" ] || bench/cri.py "${CRI_ROUNDS:-30}"

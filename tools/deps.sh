@@ -1,7 +1,8 @@
 #!/bin/sh
-# deps.sh [build] [run] [test]: installs the Debian packages that a goal needs and that are not there yet.
+# deps.sh [build] [run] [test] [bench]: installs the Debian packages that a goal needs and that are not there yet.
 #   build  compile everything            run  the node and the registry that `make run` shows
 #   test   the peers, compilers and checkers that `make test` drives
+#   bench  the peers that only `make bench` drives
 # Says what it installs. Not root: asks through sudo, or says which command root has to type.
 # Nothing missing: one dpkg-query, no output.
 set -eu
@@ -29,17 +30,21 @@ mandoc zstd
 umoci apache2-utils openssl
 procps acl g++ e2fsprogs
 "
+BENCH="
+containerd
+"
 
-[ $# -gt 0 ] || set -- build run test
+[ $# -gt 0 ] || set -- build run test bench
 wanted=""
 for set_name in "$@"; do
 	case $set_name in
 	build) wanted="$wanted $BUILD" ;;
 	run) wanted="$wanted $RUN" ;;
 	test) wanted="$wanted $TEST" ;;
+	bench) wanted="$wanted $BENCH" ;;
 	--list) ;;
 	*)
-		echo "deps.sh: unknown set \"$set_name\": expected build, run or test" >&2
+		echo "deps.sh: unknown set \"$set_name\": expected build, run, test or bench" >&2
 		exit 2
 		;;
 	esac

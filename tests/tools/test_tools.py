@@ -28,7 +28,7 @@ def test_deps_is_silent_and_quick_when_nothing_is_missing():
 def test_deps_refuses_an_unknown_set():
     done = run("tools/deps.sh", "bulid")
     assert done.returncode == 2
-    assert done.stderr == 'deps.sh: unknown set "bulid": expected build, run or test\n'
+    assert done.stderr == 'deps.sh: unknown set "bulid": expected build, run, test or bench\n'
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="drops root")
