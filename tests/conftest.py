@@ -39,7 +39,11 @@ def is_plain(path):
     return path.relative_to(HERE).parts[0] in PLAIN_FOLDERS
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if "AXLE_TEST_MACHINE" not in os.environ:
+        elsewhere = [item for item in items if item.get_closest_marker("machine_only")]
+        items[:] = [item for item in items if item not in elsewhere]
+        config.hook.pytest_deselected(items=elsewhere)
     if IS_ROOT:
         return
     for item in items:

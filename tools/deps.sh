@@ -29,6 +29,7 @@ podman crun runc
 mandoc zstd
 umoci apache2-utils openssl
 procps acl g++ e2fsprogs
+qemu-system-x86
 "
 BENCH="
 containerd

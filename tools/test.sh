@@ -8,6 +8,7 @@
 #   asan    unit tests and fuzz corpora under the address and undefined-behaviour sanitizers
 #   arm64   the cross build
 #   system  tests/: the installed programs, driven as a user would
+#   machine what of tests/ is marked so, in an emulated machine: an older kernel with cgroup v2 alone, AppArmor, virtual CAN
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
@@ -123,10 +124,22 @@ suite_system() {
 	report system "$passed" "$failed" "$skipped" $((SECONDS - start)) "$logs/system.log"
 }
 
-[ $# -gt 0 ] || set -- checks unit clang asan arm64 system
+suite_machine() {
+	local start=$SECONDS counts=""
+	rm -f "$logs/machine.xml"
+	if tools/guest-kernel.sh "$build/guest-kernel" >"$logs/machine.log" 2>&1; then
+		AXLE_STAGE=$PWD/$build/stage /usr/bin/python3 tests/lib/machine.py "$build/guest-kernel" "$logs/machine.xml" tests \
+			>"$logs/machine.log" 2>&1
+		counts=$(/usr/bin/python3 tools/lib/count.py junit "$logs/machine.xml" 2>/dev/null)
+	fi
+	# shellcheck disable=SC2086 # three words
+	report machine ${counts:-0 1 0} $((SECONDS - start)) "$logs/machine.log"
+}
+
+[ $# -gt 0 ] || set -- checks unit clang asan arm64 system machine
 for suite in "$@"; do
 	if ! declare -F "suite_$suite" >/dev/null; then
-		echo "test.sh: unknown suite \"$suite\": expected checks, unit, clang, asan, arm64 or system" >&2
+		echo "test.sh: unknown suite \"$suite\": expected checks, unit, clang, asan, arm64, system or machine" >&2
 		exit 2
 	fi
 	"suite_$suite"

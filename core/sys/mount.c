@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -92,4 +93,12 @@ bool mount_is_filesystem(int fd, long magic)
 {
 	struct statfs fs = {0};
 	return fstatfs(fd, &fs) == 0 && fs.f_type == magic;
+}
+
+/* Asked for the answer, not for what the kernel remembers of an earlier one. */
+bool mount_is_dead(int dir_fd, const char *path)
+{
+	struct statx status;
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_FORCE_SYNC;
+	return statx(dir_fd, path, flags, STATX_BASIC_STATS, &status) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }

@@ -48,3 +48,7 @@ int mount_filesystem(const char *type, const struct mount_option *options, size_
 
 /* Is @fd on a file system of this magic? */
 bool mount_is_filesystem(int fd, long magic);
+
+/* Is a mount at @path below @dir_fd (itself not followed where it is a link) one whose server is gone, as FUSE's may be? The
+ * server is asked, so that this waits for one that is slow. */
+bool mount_is_dead(int dir_fd, const char *path);

@@ -42,9 +42,7 @@
 /* What the holder kept, until there is somebody to take it. */
 struct kept {
 	struct kept *next;
-	uint32_t number;
-	int fd;
-	size_t size;
+	struct holder_item item; /* its text lies here */
 	char text[];
 };
 
@@ -80,8 +78,7 @@ struct daemon {
 /* A mount whose server is gone answers nothing but this. */
 static void clear_dead_mounts(const char *mount)
 {
-	struct stat st;
-	for (int i = 0; i < DEAD_MOUNTS_MAX && stat(mount, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED); i++)
+	for (int i = 0; i < DEAD_MOUNTS_MAX && mount_is_dead(AT_FDCWD, mount); i++)
 		if (umount2(mount, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 			return;
 }
@@ -130,16 +127,24 @@ static char *holder_path(const struct config_daemon *config, const char *mount, 
 	return str_printf("%s/holder.sock", folder);
 }
 
-static void keep(void *user, uint32_t number, int fd, const char *text, size_t size)
+static void close_item(const struct holder_item *item)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(item->fds); i++)
+		if (item->fds[i] >= 0)
+			(void)close(item->fds[i]);
+}
+
+static void keep(void *user, const struct holder_item *item)
 {
 	struct daemon *daemon = user;
-	struct kept *kept = malloc(sizeof *kept + size);
+	struct kept *kept = malloc(sizeof *kept + item->size);
 	if (!kept) {
-		(void)close(fd);
+		close_item(item);
 		return;
 	}
-	*kept = (struct kept){.next = daemon->kept, .number = number, .fd = fd, .size = size};
-	memcpy(kept->text, text, size);
+	*kept = (struct kept){.next = daemon->kept, .item = *item};
+	memcpy(kept->text, item->text, item->size);
+	kept->item.text = kept->text;
 	daemon->kept = kept;
 }
 
@@ -177,7 +182,8 @@ static int get_mount(struct daemon *daemon, const char *mount, struct err *err)
 		(void)close(fuse);
 		return err_sys(err, memory, "table.memory", "make the table");
 	}
-	return holder_start(path, mount, fuse, memory, &daemon->holder, err);
+	const int fds[] = {fuse, memory};
+	return holder_start(path, mount, fds, keep, daemon, &daemon->holder, err);
 }
 
 /* ---- privileges ---- */
@@ -236,11 +242,20 @@ static void on_fuse(uv_poll_t *poll, int status, int events)
 	stop(daemon);
 }
 
+static void on_view(void *user, const struct holder_item *item)
+{
+	const struct daemon *daemon = user;
+	views_resume(daemon->views, item);
+}
+
 static void on_holder(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *daemon = poll->data;
 	(void)status;
 	(void)events;
+	int r = holder_hear(&daemon->holder, on_view, daemon);
+	if (r >= 0 || r == -ENOMEM)
+		return;
 	(void)uv_poll_stop(poll);
 	log_warning(daemon->log, "signal.holder-gone", "the holder is gone: a kill of this daemon would now end open files");
 }
@@ -392,8 +407,6 @@ static int start_files(struct daemon *daemon, bool resume, struct err *err)
 	r = files_connect(daemon->files, fd, 0, NULL, NULL, resume, &daemon->host, err);
 	if (r == 0)
 		r = watch(daemon, &daemon->fuse, fd, on_fuse);
-	if (r == 0)
-		r = watch(daemon, &daemon->holder_watch, daemon->holder.socket, on_holder);
 	return r;
 }
 
@@ -410,10 +423,11 @@ static int start_views(struct daemon *daemon, struct err *err)
 	while (daemon->kept) {
 		struct kept *kept = daemon->kept;
 		daemon->kept = kept->next;
-		views_resume(daemon->views, kept->number, kept->fd, kept->text, kept->size);
+		views_resume(daemon->views, &kept->item);
 		free(kept);
 	}
-	return views_listen(daemon->views, TAKE_FD(daemon->control_fd), err);
+	r = watch(daemon, &daemon->holder_watch, daemon->holder.socket, on_holder);
+	return r < 0 ? r : views_listen(daemon->views, TAKE_FD(daemon->control_fd), err);
 }
 
 static void drop_kept(struct daemon *daemon)
@@ -421,7 +435,7 @@ static void drop_kept(struct daemon *daemon)
 	while (daemon->kept) {
 		struct kept *kept = daemon->kept;
 		daemon->kept = kept->next;
-		(void)close(kept->fd);
+		close_item(&kept->item);
 		free(kept);
 	}
 }
@@ -487,10 +501,10 @@ static int start(struct daemon *daemon, const char *mount, struct err *err)
 /* The mount goes before the store: whoever waits in it is told by the kernel, and no invalidation can be left waiting. */
 static void finish(struct daemon *daemon)
 {
-	if (daemon->host) {
+	if (daemon->host)
 		(void)uv_poll_stop(&daemon->fuse);
+	if (daemon->holder_watch.loop)
 		(void)uv_poll_stop(&daemon->holder_watch);
-	}
 	drop_kept(daemon);
 	stop_socket(daemon);
 	if (daemon->abandoned && daemon->holder.socket >= 0)

@@ -29,6 +29,7 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_FIELD(struct view_request, id, "id", JSON_STRING_T, JSON_REQUIRED),
 	IDENTITY_FIELDS(struct view_request),
 	LIST_FIELDS(struct view_request),
+	JSON_NESTED(struct view_request, container, "container", JSON_STRUCT_OPT, &CONTAINER_PLACE_TABLE, 0),
 };
 const struct json_table VIEW_REQUEST_TABLE = JSON_TABLE(struct view_request, REQUEST_FIELDS);
 

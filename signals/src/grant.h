@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/codec/json.h"
+#include "signals/src/container_place.h"
 #include "signals/src/view.h"
 
 struct arena;
@@ -39,6 +40,7 @@ struct view_request {
 	const char *id; /* of the container: one view each */
 	struct view_identity identity;
 	struct signal_lists lists;
+	const struct container_place *container; /* where the view is to be mounted again; NULL: nobody can */
 };
 
 /* Members of the identity are globs ("*" any characters); NULL matches any container but those that are unmanaged, which

@@ -11,16 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/base/err.h"
+#include "core/base/log.h"
 #include "core/base/scoped.h"
+#include "core/base/str.h"
 #include "core/sys/fd.h"
-#include "core/sys/path.h"
-#include "core/sys/spawn.h"
-#include "core/sys/usocket.h"
+#include "signals/src/holder_returns.h"
 
-#define HOLDER_PROGRAM "axsignal-holder"
 #define HELLO_MS 5000
-#define END_MS 1000
 
 /* ---- the holder ---- */
 
@@ -31,23 +28,19 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* One message with its text, as it goes over the socket. */
-struct packet {
-	struct holder_message message;
-	char text[HOLDER_TEXT_MAX];
-};
-
 /* What is kept for the next daemon. */
 struct item {
 	int fd; /* -1: none */
 	char *text;
 	uint32_t size;
+	bool fresh; /* a view that came back, and that no daemon knows of yet */
 };
 
 struct keeper {
 	struct item items[HOLDER_ITEMS_MAX];
-	struct packet packet; /* scratch */
-	int daemon;	      /* -1: nobody serves */
+	struct holder_packet packet; /* scratch */
+	struct returns *returns;     /* NULL: views do not return */
+	int daemon;		     /* -1: nobody serves */
 };
 
 static bool send_message(int socket, enum holder_message_type type, const int *fds, size_t count)
@@ -56,7 +49,7 @@ static bool send_message(int socket, enum holder_message_type type, const int *f
 	return fd_send_message(socket, &message, sizeof message, fds, count) >= 0;
 }
 
-static int send_item(int socket, struct packet *packet, uint32_t number, int fd, const char *text, size_t size)
+static int send_item(int socket, struct holder_packet *packet, uint32_t number, int fd, const char *text, size_t size)
 {
 	packet->message = (struct holder_message){HOLDER_PROTOCOL, HOLDER_ITEM, number, (uint32_t)size};
 	memcpy(packet->text, text, size);
@@ -90,15 +83,53 @@ static void keep_item(struct keeper *keeper, uint32_t number, int fd, const char
 	item->fd = fd;
 }
 
+static bool is_view(uint32_t number)
+{
+	return number >= 1 && number <= RETURNS_MAX;
+}
+
+static bool send_number(int socket, enum holder_message_type type, uint32_t number)
+{
+	struct holder_message message = {.version = HOLDER_PROTOCOL, .type = type, .number = number};
+	return fd_send_message(socket, &message, sizeof message, NULL, 0) >= 0;
+}
+
+/* A view that came back: from now on the daemon's as any other. */
+static bool send_back(struct keeper *keeper, int socket, uint32_t number)
+{
+	struct item *view = &keeper->items[number];
+	struct item *line = &keeper->items[HOLDER_SOCKETS + number];
+	const int fds[2] = {view->fd, line->fd};
+	keeper->packet.message = (struct holder_message){HOLDER_PROTOCOL, HOLDER_BACK, number, view->size};
+	memcpy(keeper->packet.text, view->text, view->size);
+	if (fd_send_message(socket, &keeper->packet, sizeof keeper->packet.message + view->size, fds, 2) < 0)
+		return false;
+	view->fresh = line->fresh = false;
+	return true;
+}
+
+static bool send_items(struct keeper *keeper, int socket)
+{
+	bool good = true;
+	for (uint32_t i = 0; good && i < HOLDER_ITEMS_MAX; i++) {
+		const struct item *item = &keeper->items[i];
+		if (item->fd >= 0 && !item->fresh)
+			good = send_item(socket, &keeper->packet, i, item->fd, item->text, item->size) >= 0;
+		else if (is_view(i) && (item->fresh || (keeper->returns && returns_pending(keeper->returns, i))))
+			good = send_number(socket, HOLDER_COMING, i);
+	}
+	return good;
+}
+
 static bool send_all(struct keeper *keeper, int socket)
 {
 	static const int FDS[] = {HOLDER_FUSE_FD, HOLDER_MEMORY_FD};
-	bool good = send_message(socket, HOLDER_HAVE, FDS, 2);
-	for (uint32_t i = 0; good && i < HOLDER_ITEMS_MAX; i++)
-		if (keeper->items[i].fd >= 0)
-			good = send_item(socket, &keeper->packet, i, keeper->items[i].fd, keeper->items[i].text,
-					 keeper->items[i].size) >= 0;
-	return good && send_message(socket, HOLDER_READY, NULL, 0);
+	bool good = send_message(socket, HOLDER_HAVE, FDS, 2) && send_items(keeper, socket) &&
+		    send_message(socket, HOLDER_READY, NULL, 0);
+	for (uint32_t i = 1; good && i <= RETURNS_MAX; i++)
+		if (keeper->items[i].fresh)
+			good = send_back(keeper, socket, i);
+	return good;
 }
 
 /* Takes a connection; the second of two gets no descriptors. */
@@ -118,19 +149,35 @@ static void accept_daemon(struct keeper *keeper)
 		(void)close(socket);
 }
 
+static void keep_of_daemon(struct keeper *keeper, int fd)
+{
+	const struct holder_message *message = &keeper->packet.message;
+	keep_item(keeper, message->number, fd, keeper->packet.text, message->size);
+	if (is_view(message->number) && keeper->returns)
+		returns_keep(keeper->returns, message->number, keeper->packet.text, message->size);
+}
+
+static void drop_of_daemon(struct keeper *keeper, uint32_t number)
+{
+	if (number < HOLDER_ITEMS_MAX)
+		drop_item(&keeper->items[number]);
+	if (is_view(number) && keeper->returns)
+		returns_forget(keeper->returns, number);
+}
+
 /* false: the end was asked for. */
 static bool obey(struct keeper *keeper, size_t size, int fd)
 {
 	const struct holder_message *message = &keeper->packet.message;
 	bool whole = size >= sizeof *message && size == sizeof *message + message->size;
 	if (whole && message->type == HOLDER_ITEM && fd >= 0) {
-		keep_item(keeper, message->number, fd, keeper->packet.text, message->size);
+		keep_of_daemon(keeper, fd);
 		return true;
 	}
 	if (fd >= 0)
 		(void)close(fd);
-	if (whole && message->type == HOLDER_DROP && message->number < HOLDER_ITEMS_MAX)
-		drop_item(&keeper->items[message->number]);
+	if (whole && message->type == HOLDER_DROP)
+		drop_of_daemon(keeper, message->number);
 	return !whole || message->type != HOLDER_END;
 }
 
@@ -149,188 +196,110 @@ static bool hear_daemon(struct keeper *keeper)
 	return true;
 }
 
-/* The last descriptor of the connection: closing it ends all that waits. The mount goes from where it was put, wherever
- * else it may still be held. */
-static void end_mount(struct keeper *keeper, const char *mount, const char *socket_path)
+/* What was mounted again, and what was not. A daemon that does not read is gone soon: the next one is told. */
+static void take_returned(struct keeper *keeper)
+{
+	struct returned returned = {.fuse = -1};
+	for (int r; (r = returns_take(keeper->returns, &returned)) != 0;) {
+		if (r < 0) {
+			if (keeper->daemon >= 0)
+				(void)send_number(keeper->daemon, HOLDER_DROP, returned.number);
+			continue;
+		}
+		keep_item(keeper, returned.number, returned.fuse, returned.text, returned.size);
+		keep_item(keeper, HOLDER_SOCKETS + returned.number, returned.socket, "", 0);
+		free(returned.text);
+		struct item *view = &keeper->items[returned.number];
+		struct item *line = &keeper->items[HOLDER_SOCKETS + returned.number];
+		if (view->fd < 0 || line->fd < 0) {
+			drop_item(view);
+			drop_item(line);
+			continue;
+		}
+		view->fresh = line->fresh = true;
+		if (keeper->daemon >= 0)
+			(void)send_back(keeper, keeper->daemon, returned.number);
+	}
+}
+
+/* The last descriptors of the connections: closing them ends all that waits. The mounts go from where they were put,
+ * wherever else they may still be held. */
+static void end_mounts(struct keeper *keeper, const char *mount, const char *socket_path)
 {
 	for (uint32_t i = 0; i < HOLDER_ITEMS_MAX; i++)
 		drop_item(&keeper->items[i]);
 	(void)close(HOLDER_FUSE_FD);
 	(void)umount2(mount, MNT_DETACH | UMOUNT_NOFOLLOW); /* somebody may have done it already */
+	if (keeper->returns)
+		returns_unmount(keeper->returns);
 	/* only now may another daemon mount here: until then it finds our socket, and waits for our end */
 	(void)unlink(socket_path);
 }
 
-static struct keeper *keeper_new(void)
+static struct keeper *keeper_new(const char *socket_path, const struct log *log)
 {
 	struct keeper *keeper = calloc(1, sizeof *keeper);
-	if (!keeper)
+	scoped_free char *folder = str_printf("%.*s/views", (int)(strrchr(socket_path, '/') - socket_path), socket_path);
+	if (!keeper || !folder) {
+		free(keeper);
 		return NULL;
+	}
 	keeper->daemon = -1;
 	for (uint32_t i = 0; i < HOLDER_ITEMS_MAX; i++)
 		keeper->items[i].fd = -1;
+	keeper->returns = returns_new(folder, log);
+	if (keeper->returns)
+		returns_begin(keeper->returns);
 	return keeper;
+}
+
+static void keeper_free(struct keeper *keeper)
+{
+	if (keeper)
+		returns_free(keeper->returns);
+	free(keeper);
+}
+SCOPED_DEFINE(struct keeper, keeper_free)
+
+/* One turn. @patience_ms: how much longer it goes on without a daemon. false: the end was asked for. */
+static bool wait_and_serve(struct keeper *keeper, int patience_ms)
+{
+	struct pollfd polled[2 + RETURNS_MAX] = {{.fd = HOLDER_LISTEN_FD, .events = POLLIN},
+						 {.fd = keeper->daemon, .events = POLLIN}};
+	int timeout_ms = keeper->daemon < 0 ? patience_ms : -1;
+	size_t returning = keeper->returns ? returns_watch(keeper->returns, polled + 2, &timeout_ms) : 0;
+	if (poll(polled, 2 + returning, timeout_ms) < 0)
+		return errno == EINTR;
+	if (keeper->daemon >= 0 && polled[1].revents && !hear_daemon(keeper))
+		return false;
+	if (returning)
+		take_returned(keeper);
+	if (polled[0].revents)
+		accept_daemon(keeper);
+	return true;
 }
 
 int holder_run(const char *mount, const char *socket_path)
 {
-	scoped_free struct keeper *keeper = keeper_new();
-	int64_t deadline = now_ms() + HELLO_MS;
+	const struct log log = log_to_stderr("axsignal-holder");
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (!keeper || chdir("/") < 0) /* no hold on any mount */
+	if (*socket_path != '/' || chdir("/") < 0) /* no hold on any mount */
 		return EXIT_FAILURE;
-	for (;;) {
-		struct pollfd polled[2] = {{.fd = HOLDER_LISTEN_FD, .events = POLLIN},
-					   {.fd = keeper->daemon, .events = POLLIN}};
+	scoped(keeper_free) struct keeper *keeper = keeper_new(socket_path, &log);
+	if (!keeper)
+		return EXIT_FAILURE;
+	for (int64_t deadline = now_ms() + HELLO_MS;;) {
 		int64_t left = deadline - now_ms();
-		if (keeper->daemon < 0 && left <= 0)
-			break;
-		if (poll(polled, 2, keeper->daemon < 0 ? (int)left : -1) < 0 && errno != EINTR)
-			break;
 		bool had_daemon = keeper->daemon >= 0;
-		if (had_daemon && polled[1].revents && !hear_daemon(keeper))
+		if (!had_daemon && left <= 0)
+			break;
+		if (!wait_and_serve(keeper, (int)left))
 			break;
 		if (had_daemon && keeper->daemon < 0)
 			deadline = now_ms() + HOLDER_PATIENCE_MS;
-		if (polled[0].revents)
-			accept_daemon(keeper);
 	}
-	end_mount(keeper, mount, socket_path);
+	end_mounts(keeper, mount, socket_path);
 	return EXIT_SUCCESS;
-}
-
-/* ---- the daemon's side ---- */
-
-static ssize_t receive(int socket, struct packet *packet, int fds[static 2], size_t *ret_count)
-{
-	struct pollfd polled = {.fd = socket, .events = POLLIN};
-	return poll(&polled, 1, HELLO_MS) > 0 ? fd_receive_message(socket, packet, sizeof *packet, fds, 2, ret_count)
-					      : -EAGAIN;
-}
-
-static int receive_items(int socket, struct packet *packet, holder_item_fn *item, void *user, struct err *err)
-{
-	for (;;) {
-		int fds[2] = {-1, -1};
-		size_t count = 0;
-		ssize_t n = receive(socket, packet, fds, &count);
-		bool whole = n >= (ssize_t)sizeof packet->message &&
-			     n == (ssize_t)(sizeof packet->message + packet->message.size);
-		if (whole && packet->message.type == HOLDER_READY)
-			return 1;
-		if (whole && packet->message.type == HOLDER_ITEM && count == 1 && item) {
-			item(user, packet->message.number, fds[0], packet->text, packet->message.size);
-			continue;
-		}
-		for (size_t i = 0; i < count; i++)
-			(void)close(fds[i]);
-		if (!whole || item)
-			return err_set(err, -EPROTO, "holder.protocol", "the holder's items: expected version %d",
-				       HOLDER_PROTOCOL);
-	}
-}
-
-static int receive_descriptors(int socket, struct packet *packet, struct holder *ret_holder, struct err *err)
-{
-	int fds[2] = {-1, -1};
-	size_t count = 0;
-	ssize_t n = receive(socket, packet, fds, &count);
-	struct holder_message message = n > 0 ? packet->message : (struct holder_message){0};
-	if (n == 0 || n == -ECONNRESET)
-		return 0; /* it was about to end */
-	if (n == (ssize_t)sizeof message && message.type == HOLDER_BUSY)
-		return err_set(err, -EBUSY, "holder.busy", "another axsignald serves this mount");
-	if (n != (ssize_t)sizeof message || message.version != HOLDER_PROTOCOL || message.type != HOLDER_HAVE || count != 2) {
-		for (size_t i = 0; i < count; i++)
-			(void)close(fds[i]);
-		return err_set(err, -EPROTO, "holder.protocol", "the holder's answer: expected version %d", HOLDER_PROTOCOL);
-	}
-	ret_holder->fuse_fd = fds[0];
-	ret_holder->memory_fd = fds[1];
-	return 1;
-}
-
-int holder_connect(const char *socket_path, struct holder *ret_holder, holder_item_fn *item, void *user,
-		   struct err *err)
-{
-	scoped_free struct packet *packet = calloc(1, sizeof *packet);
-	if (!packet)
-		return -ENOMEM;
-	struct holder holder = {.fuse_fd = -1, .memory_fd = -1};
-	scoped_fd int socket = usocket_connect(socket_path, SOCK_SEQPACKET, err);
-	if (socket == -ENOENT || socket == -ECONNREFUSED)
-		return 0;
-	if (socket < 0)
-		return socket;
-	int r = receive_descriptors(socket, packet, &holder, err);
-	if (r <= 0)
-		return r;
-	r = receive_items(socket, packet, item, user, err);
-	if (r < 0) {
-		(void)close(holder.fuse_fd);
-		(void)close(holder.memory_fd);
-		return r;
-	}
-	holder.socket = TAKE_FD(socket);
-	*ret_holder = holder;
-	return 1;
-}
-
-static int spawn_holder(const char *mount, const char *socket_path, int listen_fd, int fuse_fd, int memory_fd,
-			struct err *err)
-{
-	scoped_free char *path = path_of_sibling_program(HOLDER_PROGRAM);
-	if (!path)
-		return -ENOMEM;
-	const char *const argv[] = {HOLDER_PROGRAM, "--mount", mount, "--socket", socket_path, NULL};
-	const int fds[] = {-1, -1, STDERR_FILENO, listen_fd, fuse_fd, memory_fd};
-	struct spawn spawn = {.path = path, .argv = argv, .fds = fds, .fds_count = 6, .cgroup_fd = -1, .new_session = true};
-	pid_t pid = 0;
-	scoped_fd int pidfd = -1;
-	/* it is to outlive us: nobody waits for it here, and init does when we are gone */
-	return spawn_process(&spawn, &pid, &pidfd, err);
-}
-
-int holder_start(const char *socket_path, const char *mount, int fuse_fd, int memory_fd, struct holder *ret_holder,
-		 struct err *err)
-{
-	scoped_fd int fuse = fuse_fd;
-	scoped_fd int memory = memory_fd;
-	scoped_fd int listener = usocket_listen(socket_path, SOCK_SEQPACKET, 0600, 4, err);
-	if (listener < 0)
-		return listener;
-	int r = spawn_holder(mount, socket_path, listener, fuse, memory, err);
-	if (r < 0)
-		return r;
-	r = holder_connect(socket_path, ret_holder, NULL, NULL, err);
-	if (r == 0)
-		return err_set(err, -ECONNREFUSED, "holder.gone", "the holder did not start");
-	return r < 0 ? r : 0;
-}
-
-int holder_keep(const struct holder *holder, uint32_t number, int fd, const char *text, size_t size)
-{
-	if (size > HOLDER_TEXT_MAX || number >= HOLDER_ITEMS_MAX)
-		return -EMSGSIZE;
-	scoped_free struct packet *packet = calloc(1, sizeof *packet);
-	return packet ? send_item(holder->socket, packet, number, fd, text, size) : -ENOMEM;
-}
-
-void holder_drop(const struct holder *holder, uint32_t number)
-{
-	struct holder_message message = {.version = HOLDER_PROTOCOL, .type = HOLDER_DROP, .number = number};
-	/* a holder that is gone keeps nothing */
-	(void)fd_send_message(holder->socket, &message, sizeof message, NULL, 0);
-}
-
-void holder_end(struct holder *holder)
-{
-	struct pollfd polled = {.fd = holder->socket, .events = POLLIN};
-	if (holder->socket >= 0 && send_message(holder->socket, HOLDER_END, NULL, 0))
-		(void)poll(&polled, 1, END_MS);
-	if (holder->socket >= 0)
-		(void)close(holder->socket);
-	holder->socket = -1;
 }

@@ -3,15 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "core/base/arena.h"
 #include "core/base/array.h"
@@ -19,13 +13,10 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/sys/fd.h"
-#include "core/sys/mount.h"
-#include "core/sys/path.h"
+#include "core/sys/pidfd.h"
 #include "core/sys/usocket.h"
+#include "signals/src/container_mount.h"
 
-#define DEVICE_FOLDER "dev"
-#define MOUNT_NAME "signal"
-#define SOCKET_NAME "signal.sock"
 #define ANSWER_MS 10000
 #define CONFIG_MAX (8U << 20)
 
@@ -101,26 +92,7 @@ static int read_annotations(const struct oci_state *state, struct arena *arena, 
 	return asks;
 }
 
-/* ---- the container's file system ---- */
-
-static int make_mount(int *ret_fuse, int *ret_tree, struct err *err)
-{
-	scoped_fd int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fuse < 0)
-		return err_sys(err, -errno, "hook.mount", "/dev/fuse");
-	char number[16];
-	(void)snprintf(number, sizeof number, "%d", fuse);
-	/* no default_permissions: in a view the grant decides, not the uid; the service checks each open */
-	const struct mount_option options[] = {
-		{"source", "axsignald"}, {"fd", number}, {"rootmode", "40000"}, {"user_id", "0"}, {"group_id", "0"},
-		{"allow_other", NULL},
-	};
-	int r = mount_filesystem("fuse", options, ARRAY_COUNT(options),
-				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, ret_tree, err);
-	if (r == 0)
-		*ret_fuse = TAKE_FD(fuse);
-	return r;
-}
+/* ---- the container ---- */
 
 /* Where the bundle says that the root file system lies. */
 static int read_rootfs(const struct oci_state *state, struct arena *arena, char **ret_path, struct err *err)
@@ -142,77 +114,20 @@ static int read_rootfs(const struct oci_state *state, struct arena *arena, char 
 	return *ret_path ? 0 : -ENOMEM;
 }
 
-static int enter_mounts(int64_t pid, struct err *err)
+static int find_place(const struct oci_state *state, struct arena *arena, struct container_place *ret_place,
+		      struct err *err)
 {
-	char path[64];
-	(void)snprintf(path, sizeof path, "/proc/%lld/ns/mnt", (long long)pid);
-	scoped_fd int ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (ns < 0 || setns(ns, CLONE_NEWNS) < 0)
-		return err_sys(err, -errno, "hook.namespace", "enter the mounts of process %lld", (long long)pid);
-	return 0;
-}
-
-static bool is_mount_root(int fd)
-{
-	struct statx status;
-	return statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) == 0 &&
-	       status.stx_attributes & STATX_ATTR_MOUNT_ROOT;
-}
-
-/* The container's root: hooks run before the runtime changes into it, where it is a mount of its own at the bundle's
- * path; and where the runtime has changed into it already, it is the namespace's root. */
-static int open_root(const char *rootfs, struct err *err)
-{
-	scoped_fd int fd = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && is_mount_root(fd))
-		return TAKE_FD(fd);
-	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return root < 0 ? err_sys(err, -errno, "hook.root", "the container's root") : root;
-}
-
-/* In a user namespace the container's /dev knows only its own users: what is made there is made as its owner. */
-static int become_owner(int device, struct err *err)
-{
-	struct stat status;
-	if (fstat(device, &status) < 0)
-		return err_sys(err, -errno, "hook.device", "/dev of the container");
-	(void)setfsgid(status.st_gid);
-	(void)setfsuid(status.st_uid);
-	return 0;
-}
-
-static int attach(int root, int tree, int *ret_device, struct err *err)
-{
-	scoped_fd int device = path_open_in_root(root, DEVICE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (device < 0)
-		return err_sys(err, device, "hook.device", "/dev of the container");
-	int r = become_owner(device, err);
+	scoped_free char *rootfs = NULL;
+	struct container_place place = {.pid = state->pid};
+	int r = process_start_time((pid_t)state->pid, &place.started, NULL);
+	if (r < 0)
+		return err_sys(err, r, "hook.process", "process %lld", (long long)state->pid);
+	r = read_rootfs(state, arena, &rootfs, err);
 	if (r < 0)
 		return r;
-	if (mkdirat(device, MOUNT_NAME, 0755) < 0 && errno != EEXIST)
-		return err_sys(err, -errno, "hook.device", "make /dev/signal in the container");
-	scoped_fd int target = path_open_in_root(device, MOUNT_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (target < 0)
-		return err_sys(err, target, "hook.device", "/dev/signal of the container");
-	r = mount_tree_attach(tree, target);
-	if (r < 0)
-		return err_sys(err, r, "hook.mount", "mount on /dev/signal of the container");
-	*ret_device = TAKE_FD(device);
-	return 0;
-}
-
-/* A socket of the line protocol beside the files. */
-static int make_socket(int device, struct err *err)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET_NAME};
-	scoped_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || fchdir(device) < 0)
-		return err_sys(err, -errno, "hook.socket", "a socket in the container");
-	(void)unlinkat(device, SOCKET_NAME, 0);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || fchmodat(device, SOCKET_NAME, 0666, 0) < 0 ||
-	    listen(fd, SOMAXCONN) < 0)
-		return err_sys(err, -errno, "hook.socket", "/dev/signal.sock of the container");
-	return TAKE_FD(fd);
+	place.root = arena_strdup(arena, rootfs);
+	*ret_place = place;
+	return place.root ? 0 : -ENOMEM;
 }
 
 /* ---- the service ---- */
@@ -259,28 +174,19 @@ static int ask_service(int control, const struct view_request *request, int fuse
 static int make_view(const struct hook_options *options, const struct oci_state *state, struct view_request *request,
 		     struct arena *arena, size_t *ret_granted, struct err *err)
 {
-	scoped_free char *rootfs = NULL;
+	struct container_place place = {0};
 	scoped_fd int fuse = -1;
-	scoped_fd int tree = -1;
-	scoped_fd int device = -1;
+	scoped_fd int socket = -1;
 	scoped_fd int control = usocket_connect(options->control, SOCK_SEQPACKET, err);
 	if (control < 0)
 		return control;
-	int r = read_rootfs(state, arena, &rootfs, err);
+	int r = find_place(state, arena, &place, err);
 	if (r == 0)
-		r = make_mount(&fuse, &tree, err);
-	if (r == 0)
-		r = enter_mounts(state->pid, err);
+		r = container_mount(&place, &fuse, &socket, err);
 	if (r < 0)
 		return r;
-	scoped_fd int root = open_root(rootfs, err);
-	if (root < 0)
-		return root;
-	r = attach(root, tree, &device, err);
-	if (r < 0)
-		return r;
-	scoped_fd int socket = make_socket(device, err);
-	return socket < 0 ? socket : ask_service(control, request, fuse, socket, arena, ret_granted, err);
+	request->container = &place;
+	return ask_service(control, request, fuse, socket, arena, ret_granted, err);
 }
 
 int hook_run(const struct hook_options *options, const char *text, size_t size, size_t *ret_granted, struct err *err)

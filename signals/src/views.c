@@ -20,7 +20,6 @@
 #include "signals/src/line/server.h"
 #include "signals/src/store.h"
 
-#define SOCKET_ITEMS 256 /* the holder keeps a view's connection under its number, its socket under this and its number */
 #define ANSWER_MAX 4096
 
 struct served {
@@ -39,6 +38,7 @@ struct served {
 struct views {
 	struct views_options options;
 	struct served *served[VIEWS_MAX + 1];
+	bool coming[VIEWS_MAX + 1]; /* the holder mounts it again */
 	size_t count;
 	int listen_fd;
 	uv_poll_t *control;
@@ -59,7 +59,7 @@ static void served_free(uv_handle_t *handle)
 	free(served);
 }
 
-/* The container is gone, or its mount: everything that was its ends. */
+/* Everything that was its ends; the holder's record of it stays. */
 static void served_close(struct served *served)
 {
 	struct views *views = served->views;
@@ -72,9 +72,20 @@ static void served_close(struct served *served)
 	(void)uv_poll_stop(&served->poll);
 	line_server_close(served->line);
 	files_disconnect(served->connection);
-	holder_drop(views->options.holder, served->number);
-	holder_drop(views->options.holder, SOCKET_ITEMS + served->number);
 	uv_close((uv_handle_t *)&served->poll, served_free);
+}
+
+static void drop_kept(const struct views *views, unsigned number)
+{
+	holder_drop(views->options.holder, number);
+	holder_drop(views->options.holder, HOLDER_SOCKETS + number);
+}
+
+/* The container is gone, or its mount: it will not return. */
+static void served_end(struct served *served)
+{
+	drop_kept(served->views, served->number);
+	served_close(served);
 }
 
 static void on_request(uv_poll_t *poll, int status, int events)
@@ -83,7 +94,7 @@ static void on_request(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	if (connection_serve(served->connection) < 0)
-		served_close(served);
+		served_end(served);
 }
 
 static int compute(struct served *served)
@@ -211,7 +222,7 @@ static int serve_view(struct views *views, unsigned number, int fd, int socket, 
 static unsigned free_number(const struct views *views)
 {
 	for (unsigned i = 1; i <= VIEWS_MAX; i++)
-		if (!views->served[i])
+		if (!views->served[i] && !views->coming[i])
 			return i;
 	return 0;
 }
@@ -225,7 +236,7 @@ static int create_view(struct views *views, const char *text, size_t size, const
 	if (r == 0)
 		r = holder_keep(views->options.holder, number, fds[0], text, size);
 	if (r == 0)
-		r = holder_keep(views->options.holder, SOCKET_ITEMS + number, fds[1], "", 0);
+		r = holder_keep(views->options.holder, HOLDER_SOCKETS + number, fds[1], "", 0);
 	if (r < 0) {
 		(void)close(fds[0]);
 		(void)close(fds[1]);
@@ -233,8 +244,7 @@ static int create_view(struct views *views, const char *text, size_t size, const
 	}
 	r = serve_view(views, number, fds[0], fds[1], text, size, false, ret_granted, err);
 	if (r < 0) {
-		holder_drop(views->options.holder, number);
-		holder_drop(views->options.holder, SOCKET_ITEMS + number);
+		drop_kept(views, number);
 	}
 	return r;
 }
@@ -310,18 +320,17 @@ static void resume_one(struct views *views, unsigned number)
 			   strlen(resumed->text), true, &granted, &err);
 	if (r < 0) {
 		log_err(views->options.log, &err, r, "a view of the last daemon");
-		holder_drop(views->options.holder, number);
-		holder_drop(views->options.holder, SOCKET_ITEMS + number);
+		drop_kept(views, number);
 	}
 	free(resumed->text);
 	resumed->text = NULL;
 }
 
 /* Its two items come one by one. */
-void views_resume(struct views *views, uint32_t number, int fd, const char *text, size_t size)
+static void take_item(struct views *views, uint32_t number, int fd, const char *text, size_t size)
 {
-	bool is_socket = number > SOCKET_ITEMS;
-	uint32_t index = is_socket ? number - SOCKET_ITEMS : number;
+	bool is_socket = number > HOLDER_SOCKETS;
+	uint32_t index = is_socket ? number - HOLDER_SOCKETS : number;
 	if (index == 0 || index > VIEWS_MAX) {
 		(void)close(fd);
 		return;
@@ -337,6 +346,31 @@ void views_resume(struct views *views, uint32_t number, int fd, const char *text
 		resume_one(views, index);
 }
 
+/* A new connection in a container that an earlier daemon served. */
+static void take_back(struct views *views, const struct holder_item *item)
+{
+	struct err err = {0};
+	size_t granted = 0;
+	scoped_free char *text = strndup(item->text, item->size);
+	int r = text ? serve_view(views, item->number, item->fds[0], item->fds[1], text, item->size, false, &granted, &err)
+		     : -ENOMEM;
+	if (r < 0) {
+		log_err(views->options.log, &err, r, "a view that came back");
+		drop_kept(views, item->number);
+	}
+}
+
+void views_resume(struct views *views, const struct holder_item *item)
+{
+	bool is_view = item->number >= 1 && item->number <= VIEWS_MAX;
+	if (item->type == HOLDER_ITEM)
+		take_item(views, item->number, item->fds[0], item->text, item->size);
+	else if (is_view)
+		views->coming[item->number] = item->type == HOLDER_COMING;
+	if (item->type == HOLDER_BACK && is_view && !views->served[item->number])
+		take_back(views, item);
+}
+
 /* ---- all ---- */
 
 void views_recheck(struct views *views)
@@ -346,7 +380,7 @@ void views_recheck(struct views *views)
 		if (!served)
 			continue;
 		if (compute(served) < 0) {
-			served_close(served); /* without memory for its rights it has none */
+			served_end(served); /* without memory for its rights it has none */
 			continue;
 		}
 		connection_recheck(served->connection);

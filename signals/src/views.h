@@ -14,6 +14,7 @@ struct config;
 struct err;
 struct files;
 struct holder;
+struct holder_item;
 struct log;
 struct store;
 struct views;
@@ -32,14 +33,15 @@ struct views_options {
 
 /* All in @options is borrowed. */
 int views_new(const struct views_options *options, struct views **ret_views);
+/* Ends the serving, not the views: the holder's records stay. */
 void views_free(struct views *views);
 SCOPED_DEFINE(struct views, views_free)
 
 /* Listens for those who make views. Takes over @listen_fd. */
 int views_listen(struct views *views, int listen_fd, struct err *err);
 
-/* What the holder kept of an earlier daemon: @number as given to holder_keep(). Takes over @fd. */
-void views_resume(struct views *views, uint32_t number, int fd, const char *text, size_t size);
+/* What the holder kept of an earlier daemon, or tells of a view that comes back. Takes over its descriptors. */
+void views_resume(struct views *views, const struct holder_item *item);
 
 /* Catalogue or configuration are new: grants are computed again, what is no longer granted ends. */
 void views_recheck(struct views *views);

@@ -5,9 +5,9 @@ import stat
 
 import pytest
 
-from conftest import SLEEP
-
+import cgroups
 import cri as cri_module
+from conftest import SLEEP
 
 
 def env(**variables):
@@ -129,6 +129,7 @@ def test_seccomp_profiles(kubelet):
     assert kubelet.run(pod, ["sh", "-c", "unshare -r true 2>/dev/null || echo refused"], security=default) == ["refused"]
 
 
+@pytest.mark.machine
 def test_devices(kubelet):
     pod = kubelet.run_pod()
     lines = kubelet.run(pod, ["sh", "-c", "stat -c '%t %T' /dev/given; head -c 3 /dev/given | wc -c; ls /dev/vda 2>/dev/null || echo none"],
@@ -138,25 +139,20 @@ def test_devices(kubelet):
     assert lines == [f"{os.major(status.st_rdev):x} {os.minor(status.st_rdev):x}", "3", "none"]
 
 
+@pytest.mark.machine
 def test_resources(kubelet, node):
     pod = kubelet.run_pod()
     container = kubelet.start(pod, SLEEP, resources={
         "memory_limit_in_bytes": str(64 << 20), "cpu_period": "100000", "cpu_quota": "50000", "cpu_shares": "512",
         "unified": [{"key": "pids.max", "value": "33"}]})
-    path = f"{node.name}/pods/{pod}/{container}"
-
-    def limit(controller, file):
-        for root in (f"/sys/fs/cgroup/{controller}", "/sys/fs/cgroup"):
-            if os.path.exists(f"{root}/{path}/{file}"):
-                with open(f"{root}/{path}/{file}", encoding="utf-8") as text:
-                    return text.read().strip()
-        return None
-    assert limit("memory", "memory.limit_in_bytes") in (str(64 << 20), None)
-    assert limit("cpu", "cpu.cfs_quota_us") in ("50000", None)
-    assert limit("pids", "pids.max") == "33"
+    group = f"{node.name}/pods/{pod}/{container}"
+    assert cgroups.value(group, "memory", "memory.limit_in_bytes", "memory.max") == str(64 << 20)
+    assert cgroups.value(group, "cpu", "cpu.cfs_quota_us", "cpu.max") in ("50000", "50000 100000")
+    assert cgroups.value(group, "pids", "pids.max", "pids.max") == "33"
     assert kubelet.status(container)["resources"]["linux"]["memory_limit_in_bytes"] == str(64 << 20)
 
 
+@pytest.mark.machine
 def test_memory_above_the_limit_is_an_oom_kill(kubelet):
     pod = kubelet.run_pod()
     container = kubelet.start(pod, ["sh", "-c", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"],
@@ -165,11 +161,13 @@ def test_memory_above_the_limit_is_an_oom_kill(kubelet):
     assert (status["exit_code"], status["reason"]) == (137, "OOMKilled")
 
 
+@pytest.mark.machine
 def test_terminal(kubelet):
     pod = kubelet.run_pod()
     assert [line.rstrip("\r") for line in kubelet.run(pod, ["sh", "-c", "tty; echo $TERM"], tty=True)] == ["/dev/pts/0", "xterm"]
 
 
+@pytest.mark.machine
 def test_cgroup_parent_of_a_kubelet(kubelet, node, tag):
     parent = f"/{tag}-burstable/pod1"
     pod = kubelet.run_pod(linux={"cgroup_parent": parent, "security_context": {"namespace_options": {"pid": "CONTAINER"}}})
@@ -183,17 +181,10 @@ def test_cgroup_parent_of_a_kubelet(kubelet, node, tag):
             os.rmdir(folder)
 
 
-def is_mixed():
-    try:
-        with open("/sys/fs/cgroup/unified/cgroup.controllers", encoding="utf-8") as file:
-            return file.read().strip() != ""
-    except FileNotFoundError:
-        return False
-
-
+@pytest.mark.machine
 @pytest.mark.parametrize("handler", ["crun", "runc"])
 def test_other_runtimes(kubelet, handler):
-    if handler == "crun" and is_mixed():
+    if handler == "crun" and cgroups.is_mixed():
         pytest.skip("crun refuses cgroup v2 with controllers beside v1")
     pod = kubelet.run_pod(runtime_handler=handler)
     assert kubelet.run(pod, ["echo", "hi"]) == ["hi"]

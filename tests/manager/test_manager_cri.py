@@ -25,6 +25,7 @@ def test_what_is_not_served_says_so_by_name(cri, refused, call):
         getattr(cri, call)()
 
 
+@pytest.mark.machine
 def test_pod_life(kubelet):
     pod = kubelet.run_pod("web", labels=cri_module.pairs({"app": "web"}), annotations=cri_module.pairs({"note": "x"}))
     status = kubelet.PodSandboxStatus(pod_sandbox_id=pod)["status"]
@@ -41,6 +42,7 @@ def test_pod_life(kubelet):
     assert "items" not in kubelet.ListPodSandbox()
 
 
+@pytest.mark.machine
 def test_container_life(kubelet, refused):
     pod = kubelet.run_pod()
     container = kubelet.create(pod, SLEEP, labels=cri_module.pairs({"tier": "front"}))
@@ -51,6 +53,7 @@ def test_container_life(kubelet, refused):
     assert int(status["started_at"]) >= int(status["created_at"])
     with refused("FAILED_PRECONDITION", "not started yet"):
         kubelet.StartContainer(container_id=container)
+    wait_until(kubelet.output, "the first line: its trap is set")
     kubelet.StopContainer(container_id=container, timeout=10)
     status = kubelet.status(container)
     assert status["state"] == "CONTAINER_EXITED"

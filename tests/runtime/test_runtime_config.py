@@ -6,6 +6,10 @@ import pathlib
 
 import pytest
 
+import cgroups
+
+pytestmark = pytest.mark.machine
+
 
 def test_namespaces_are_new(bundle):
     kinds = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts", "mount": "mnt", "cgroup": "cgroup"}
@@ -111,15 +115,18 @@ def test_limits_reach_the_files(bundle):
         "cpu": {"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
         "pids": {"limit": 20}, "blockIO": {"throttleReadBpsDevice": []}})
     one = bundle.args("sleep", "100").create()
-    def value(controller, file):
-        return pathlib.Path(f"/sys/fs/cgroup/{controller}/{bundle.prefix}/{file}").read_text().strip()
-    assert value("memory", "memory.limit_in_bytes") == "33554432"
-    assert value("memory", "memory.soft_limit_in_bytes") == "16777216"
-    assert (value("cpu", "cpu.shares"), value("cpu", "cpu.cfs_quota_us")) == ("512", "50000")
-    assert (value("cpuset", "cpuset.cpus"), value("pids", "pids.max")) == ("0", "20")
-    pid = str(bundle.status(one)["pid"])
-    for controller in ("memory", "cpu", "cpuset", "pids", "devices", "freezer", "blkio", "unified"):
-        assert value(controller, "cgroup.procs") == pid
+    def value(controller, v1, v2):
+        return cgroups.value(bundle.prefix, controller, v1, v2)
+    assert value("memory", "memory.limit_in_bytes", "memory.max") == "33554432"
+    assert value("memory", "memory.soft_limit_in_bytes", "memory.low") == "16777216"
+    assert value("pids", "pids.max", "pids.max") == "20"
+    assert value("cpuset", "cpuset.cpus", "cpuset.cpus") == "0"
+    if cgroups.V2_ALONE:
+        assert (value("cpu", None, "cpu.weight"), value("cpu", None, "cpu.max")) == ("20", "50000 100000")
+    else:
+        assert (value("cpu", "cpu.shares", None), value("cpu", "cpu.cfs_quota_us", None)) == ("512", "50000")
+    for hierarchy in cgroups.hierarchies():
+        assert cgroups.value(bundle.prefix, hierarchy, "cgroup.procs", "cgroup.procs") == str(bundle.status(one)["pid"])
 
 
 def test_memory_limit_holds(bundle):

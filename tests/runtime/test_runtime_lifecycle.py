@@ -6,7 +6,12 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 import axrun
+import cgroups
+
+pytestmark = pytest.mark.machine
 
 
 def test_create_start_kill_delete(bundle):
@@ -143,7 +148,7 @@ def test_a_container_is_made_once(bundle):
 def test_update_changes_limits(bundle):
     bundle.args("sleep", "100")
     one = bundle.create()
-    limit = pathlib.Path(f"/sys/fs/cgroup/pids/{bundle.prefix}/pids.max")
+    limit = cgroups.file(bundle.prefix, "pids", "pids.max", "pids.max")
     assert bundle.axrun_run("update", "--pids-limit", "33", one).returncode == 0
     assert limit.read_text() == "33\n"
     done = bundle.axrun_run("update", "-r", "-", one, stdin=None, input='{"pids": {"limit": 44}}')

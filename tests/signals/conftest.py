@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from axsignald import Axsignald, vss
+from view_container import POLICY, SPEED, Container
 
 
 @pytest.fixture
@@ -39,3 +40,25 @@ def official():
     if not path:
         pytest.skip("the official VSS 6.0 export is not here ($AXLE_VSS)")
     return path
+
+
+@pytest.fixture
+def guarded(make_signals):
+    service = make_signals(config=POLICY).start()
+    service.write(SPEED, "88.5")
+    service.write("Vehicle/TraveledDistance", "1000")
+    return service
+
+
+@pytest.fixture
+def containers(stage, folder, tag):
+    made = []
+
+    def make(service, annotations, runtime=None, start=True, **options):
+        runtime = runtime or [stage.program("axrun")]
+        made.append(Container(runtime, folder, f"{tag}c{len(made)}", service, annotations, **options))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for container in made:
+        container.remove()
