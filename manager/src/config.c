@@ -57,6 +57,11 @@ static const struct json_field SIGNALS_FIELDS[] = {
 };
 static const struct json_table SIGNALS = JSON_TABLE_STRICT(struct config_signals, SIGNALS_FIELDS);
 
+static const struct json_field CDI_FIELDS[] = {
+	JSON_FIELD(struct config_cdi, directories, "directories", JSON_STRINGS, 0),
+};
+static const struct json_table CDI = JSON_TABLE_STRICT(struct config_cdi, CDI_FIELDS);
+
 static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
@@ -89,6 +94,7 @@ static const struct json_field CONFIG_FIELDS[] = {
 	JSON_NESTED(struct config, container_logs, "container-logs", JSON_STRUCT, &LOGS, 0),
 	JSON_NESTED(struct config, cni, "cni", JSON_STRUCT, &CNI, 0),
 	JSON_NESTED(struct config, signals, "signals", JSON_STRUCT, &SIGNALS, 0),
+	JSON_NESTED(struct config, cdi, "cdi", JSON_STRUCT, &CDI, 0),
 	JSON_FIELD(struct config, default_runtime, "default-runtime", JSON_STRING_T, 0),
 	JSON_NESTED_COUNTED(struct config, runtimes, "runtimes", JSON_STRUCT_MAP, &RUNTIME, 0),
 	JSON_NESTED_COUNTED(struct config, ulimits, "ulimits", JSON_STRUCTS, &ULIMIT, 0),
@@ -103,6 +109,8 @@ static const char *const CNI_PLUGIN_DIRS[] = {"/opt/cni/bin", "/usr/lib/cni", NU
 #define CNI_PLUGIN_TIMEOUT_MAX_S 3600
 
 static const char *const BUILT_IN_RUNTIMES[] = {CONFIG_DEFAULT_RUNTIME, "crun", "runc"};
+
+static const char *const CDI_DIRECTORIES[] = {"/etc/cdi", "/var/run/cdi", NULL};
 
 static const char *const ULIMIT_NAMES[] = {"as",      "core",	  "cpu",   "data",	 "fsize",  "locks",  "memlock", "msgqueue",
 					   "nice",    "nofile",	  "nproc", "rss",	 "rtprio", "rttime", "sigpending",
@@ -167,6 +175,11 @@ static int check(const char *source, const struct config *config, struct err *er
 	if (!config_find_runtime(config, ""))
 		return err_set(err, -EINVAL, "config.invalid", "%s: default-runtime: \"%s\" is in no [runtimes] table",
 			       source, config->default_runtime);
+	for (size_t i = 0; config->cdi.directories[i]; i++)
+		if (config->cdi.directories[i][0] != '/')
+			return err_set(err, -EINVAL, "config.invalid",
+				       "%s: cdi.directories: expected absolute paths, found \"%s\"", source,
+				       config->cdi.directories[i]);
 	for (size_t i = 0; i < config->ulimits_count; i++)
 		if (!is_ulimit(config->ulimits[i].name) || config->ulimits[i].soft > config->ulimits[i].hard)
 			return err_set(err, -EINVAL, "config.invalid",
@@ -185,6 +198,7 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 			.conf_dir = CNI_CONF_DIR,
 			.plugin_dirs = CNI_PLUGIN_DIRS,
 			.plugin_timeout_s = CNI_PLUGIN_TIMEOUT_S},
+		.cdi = {.directories = CDI_DIRECTORIES},
 		.default_runtime = CONFIG_DEFAULT_RUNTIME,
 	};
 	json_t *value = NULL;

@@ -64,6 +64,10 @@ struct config_cni {
 	uint32_t plugin_timeout_s;
 };
 
+struct config_cdi {
+	const char *const *directories; /* a later one counts before an earlier one */
+};
+
 struct config_logs {
 	uint64_t max_bytes; /* of the logs that axled owns; 0: no limit */
 	uint32_t files;
@@ -81,6 +85,7 @@ struct config {
 	struct config_images images;
 	struct config_logs container_logs;
 	struct config_signals signals;
+	struct config_cdi cdi;
 	struct config_cni cni;
 	const char *default_runtime;
 	struct config_runtime *runtimes; /* always holds axrun, crun and runc */

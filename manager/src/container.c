@@ -61,6 +61,7 @@ void container_unref(struct container *container)
 		close_fd(container->stdio[i]);
 	json_decref(container->document);
 	arena_done(&container->updated);
+	json_decref(container->cdi);
 	arena_done(&container->arena);
 	pod_unref(container->pod);
 	free(container);
@@ -154,6 +155,7 @@ int container_load(struct node *node, const char *name, struct container **ret_c
 	if (r < 0)
 		return r;
 	container->document = json_incref(container->record.config);
+	container->cdi = json_incref(container->record.cdi);
 	json_decref(document);
 	r = take_record(container, name, err);
 	if (r == 0)

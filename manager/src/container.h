@@ -41,6 +41,7 @@ struct container {
 	struct arena updated; /* of config, where its resources have been changed */
 	struct container_record record;
 	json_t *document; /* of record.config */
+	json_t *cdi;	  /* of record.cdi */
 	const Cri__ContainerConfig *config;
 	enum owner owner;
 	enum container_phase phase;

@@ -18,6 +18,7 @@
 #include "core/sys/path.h"
 #include "image/include/axle/image.h"
 #include "manager/src/capability.h"
+#include "manager/src/container_cdi.h"
 #include "manager/src/host_devices.h"
 #include "manager/src/pod_files.h"
 #include "manager/src/security_modules.h"
@@ -310,6 +311,8 @@ static int make_input(const struct container *container, struct arena *arena, st
 	r = make_signals(node, image, arena, &input.signals);
 	if (r == 0)
 		r = find_target(container, arena, &input, err);
+	if (r == 0)
+		r = container_cdi_edits(container, arena, &input.cdi, err);
 	if (r == 0)
 		r = make_rlimits(node, arena, &input);
 	if (r == 0)

@@ -6,6 +6,7 @@
 #include "core/base/str.h"
 #include "image/include/axle/image.h"
 #include "manager/src/container_bundle.h"
+#include "manager/src/container_cdi.h"
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
 #include "manager/src/rootfs.h"
@@ -24,9 +25,6 @@ static int check(const struct pod *pod, const Cri__ContainerConfig *config, stru
 	if (pod->phase != POD_READY)
 		return err_set(err, -EBUSY, "pod.not-ready", "pod %s is %s: expected one that is ready", pod->id,
 			       pod_phase_name(pod->phase));
-	if (config->n_cdi_devices)
-		return err_set(err, -ENOSYS, "container.cdi", "container %s: CDI devices are not served yet",
-			       config->metadata->name);
 	return 0;
 }
 
@@ -89,6 +87,8 @@ static int make(struct container *container, struct err *err)
 		r = take_image(container, err);
 	if (r == 0)
 		r = container_volumes_take(container, err);
+	if (r == 0)
+		r = container_cdi_take(container, err);
 	if (r == 0)
 		r = choose_stop_signal(container, err);
 	if (r == 0)

@@ -80,6 +80,7 @@ static const struct json_field CONTAINER_FIELDS[] = {
 	JSON_FIELD(struct container_record, auto_remove, "auto_remove", JSON_BOOL_T, 0),
 	JSON_NESTED(struct container_record, exit, "exit", JSON_STRUCT_OPT, &EXIT, 0),
 	JSON_NESTED(struct container_record, last_error, "last_error", JSON_STRUCT_OPT, &ERROR, 0),
+	JSON_FIELD(struct container_record, cdi, "cdi", JSON_RAW, 0),
 	JSON_FIELD(struct container_record, config, "config", JSON_RAW, JSON_REQUIRED),
 };
 const struct json_table CONTAINER_RECORD = JSON_TABLE(struct container_record, CONTAINER_FIELDS);

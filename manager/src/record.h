@@ -85,6 +85,7 @@ struct container_record {
 	const char *const *volume_images; /* ids of the images that are mounted, in the order of the mounts; NULL: none */
 	const struct exit_record *exit;	       /* once it has ended */
 	const struct error_record *last_error; /* of the last thing that failed */
+	json_t *cdi;			       /* what its CDI devices ask for (containerEdits); NULL: nothing */
 	json_t *config;			       /* runtime.v1.ContainerConfig */
 };
 

@@ -151,6 +151,8 @@ int spec_build(const struct spec_input *input, struct arena *arena, struct oci_s
 	if (r == 0)
 		r = spec_make_labels(&builder, process, linux_);
 	if (r == 0)
+		r = spec_add_cdi_hooks(&builder, &spec, linux_);
+	if (r == 0)
 		r = make_annotations(&builder, &spec);
 	if (r == 0)
 		r = spec_make_signals(&builder, &spec);

@@ -10,6 +10,7 @@
 #include "proto/cri.h"
 
 struct arena;
+struct cdi_edits;
 struct err;
 struct security_modules;
 struct selinux_labels;
@@ -51,6 +52,7 @@ struct spec_input {
 	bool counts_swap;	 /* a limit of memory and swap can be kept */
 	const char *const *pod_annotations; /* patterns (fnmatch(3)) of those that the runtime gets; NULL: none */
 	const char *const *container_annotations;
+	const struct cdi_edits *cdi; /* of its CDI devices; NULL: none */
 	const struct security_modules *modules; /* NULL: none */
 	const struct selinux_labels *labels;	/* NULL: none */
 	const struct oci_rlimit *rlimits;

@@ -185,6 +185,8 @@ int spec_make_devices(struct spec_builder *builder, struct spec_devices *ret_dev
 		r = spec_add_device(builder, &list, &input->host_devices[i], NULL);
 	for (size_t i = 0; r == 0 && i < input->container->n_devices; i++)
 		r = add_wanted(builder, &list, input->container->devices[i]);
+	if (r == 0)
+		r = spec_add_cdi_devices(builder, &list);
 	*ret_devices = list;
 	return r;
 }

@@ -56,6 +56,15 @@ int spec_add_device(struct spec_builder *builder, struct spec_devices *list, con
 /* The device at @path in the container that the host's node at @host_path (with @status) is. Errors: -EINVAL (no node). */
 int spec_describe_device(struct spec_builder *builder, const char *host_path, const struct stat *status,
 			 const char *path, struct oci_device *ret_device);
+
+/* CDI: device nodes after all others; mounts, which replace others at the same place (@mounts has room for
+ * spec_count_cdi_mounts() more; returns the new count); hooks and resource classes; groups. */
+int spec_add_cdi_devices(struct spec_builder *builder, struct spec_devices *devices);
+size_t spec_count_cdi_mounts(const struct spec_builder *builder);
+size_t spec_add_cdi_mounts(struct spec_builder *builder, struct oci_mount *mounts, size_t count);
+int spec_add_cdi_hooks(struct spec_builder *builder, struct oci_spec *spec, struct oci_linux *linux_);
+int spec_add_cdi_groups(struct spec_builder *builder, struct oci_user *user);
+
 bool spec_device_access_is_valid(const char *access);
 
 int spec_make_resources(struct spec_builder *builder, struct oci_resources *resources);

@@ -159,7 +159,8 @@ int spec_make_mounts(struct spec_builder *builder, struct oci_spec *ret_spec, co
 			       container->n_mounts, MOUNTS_MAX);
 	struct mount_list list = {
 		.mounts = arena_array(builder->arena,
-				      container->n_mounts + ARRAY_COUNT(STANDARD) + ARRAY_COUNT(POD_FILES) + 1,
+				      container->n_mounts + ARRAY_COUNT(STANDARD) + ARRAY_COUNT(POD_FILES) + 1 +
+					      spec_count_cdi_mounts(builder),
 				      sizeof *list.mounts),
 	};
 	if (!list.mounts)
@@ -169,6 +170,7 @@ int spec_make_mounts(struct spec_builder *builder, struct oci_spec *ret_spec, co
 		r = spec_make_volume(builder, container->mounts[i], i, &list.mounts[list.count++]);
 	if (r < 0)
 		return r;
+	list.count = spec_add_cdi_mounts(builder, list.mounts, list.count);
 	sort_by_depth(&list);
 	ret_spec->mounts = list.mounts;
 	ret_spec->mounts_count = list.count;

@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "manager/src/capability.h"
+#include "manager/src/cdi.h"
 #include "manager/src/spec_internal.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -90,6 +91,8 @@ int spec_make_environment(struct spec_builder *builder, const char *const *more,
 		r = set_variable(builder, &env, input->image->env[i]);
 	for (size_t i = 0; r == 0 && i < input->container->n_envs; i++)
 		r = set_configured(builder, &env, input->container->envs[i]);
+	for (size_t i = 0; r == 0 && input->cdi && input->cdi->env && input->cdi->env[i]; i++)
+		r = set_variable(builder, &env, input->cdi->env[i]);
 	for (size_t i = 0; r == 0 && more && more[i]; i++)
 		r = set_variable(builder, &env, arena_strdup(builder->arena, more[i]));
 	if (r == 0)
@@ -232,7 +235,7 @@ static int make_user(struct spec_builder *builder, struct oci_user *ret_user)
 		.additional_gids = input->groups,
 		.additional_gids_count = input->groups_count,
 	};
-	return 0;
+	return spec_add_cdi_groups(builder, ret_user);
 }
 
 static const char *working_directory(const struct spec_input *input)

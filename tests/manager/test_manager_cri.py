@@ -153,7 +153,7 @@ def test_bad_pods_leave_nothing(kubelet, refused, fields, status, words):
     ({"mounts": [{"container_path": "x", "host_path": "/tmp"}]}, "INVALID_ARGUMENT", "absolute"),
     ({"devices": [{"container_path": "/dev/x", "host_path": "/dev/nothing"}]}, "NOT_FOUND", "/dev/nothing"),
     ({"resources": {"oom_score_adj": "2000"}}, "INVALID_ARGUMENT", "2000"),
-    ({"CDI_devices": [{"name": "a/b=c"}]}, "UNIMPLEMENTED", "CDI"),
+    ({"CDI_devices": [{"name": "a/b=c"}]}, "NOT_FOUND", "CDI device a/b=c"),
 ])
 def test_bad_containers_leave_nothing(kubelet, refused, node, fields, status, words):
     pod = kubelet.run_pod()
