@@ -96,7 +96,14 @@ static int start(struct image_job *job, const struct image_job_options *options,
 	const int fds[] = {-1, -1, STDERR_FILENO, job->store->dir_fd, request, progress, load ? options->input_fd : -1};
 	const char *const argv[] = {"aximage-worker",	  "--store-fd=3", "--request-fd=4",
 				    "--progress-fd=5", load ? "--input-fd=6" : NULL, NULL};
-	struct spawn spawn = {.path = path, .argv = argv, .fds = fds, .fds_count = load ? 7 : 6, .cgroup_fd = -1};
+	struct spawn spawn = {
+		.path = path,
+		.argv = argv,
+		.fds = fds,
+		.fds_count = load ? 7 : 6,
+		.cgroup_fd = -1,
+		.die_with_caller = true, /* nobody waits for the image any more; the next start collects what is left */
+	};
 	r = spawn_process(&spawn, &job->pid, &job->pidfd, err);
 	if (r < 0) {
 		job->pid = 0;

@@ -1,8 +1,10 @@
 /* A container and its monitor: events as they come, and finding each other again. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
@@ -11,6 +13,9 @@
 #include "manager/src/exec.h"
 #include "manager/src/monitor_link.h"
 #include "manager/src/monitors.h"
+
+#define MONITOR_FILE "monitor.json" /* what a monitor notes before it creates anything (docs/formats/exit-record.md) */
+#define ANSWER_MS 10000
 
 /* --- events: they come in the loop, and what follows needs a fiber --- */
 
@@ -172,21 +177,50 @@ static int ask(struct container *container, const struct monitor_message *reques
 	return take_state(container, &received, resume);
 }
 
-/* Its monitor lives: 0. -ECONNREFUSED and -ENOENT: it does not. */
-static int reconnect(struct container *container, struct resume *resume, struct err *err)
+/* Who listens at the other end of a socket; 0: unknown. */
+static pid_t peer_of(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t size = sizeof peer;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? 0 : peer.pid;
+}
+
+static int connect_again(struct container *container, struct err *err)
 {
 	scoped_free char *socket = container_state_path(container, "monitor.sock");
 	struct monitor_client *client = NULL;
 	int r = socket ? monitor_connect(socket, &client, err) : -ENOMEM;
-	if (r == 0)
-		r = container_watch(container, client, err);
+	if (r < 0)
+		return r;
+	container->monitor_pid = peer_of(monitor_client_fd(client));
+	return container_watch(container, client, err);
+}
+
+/* Its monitor lives: 0. -ECONNREFUSED and -ENOENT: it does not. -ETIMEDOUT: it does not answer. */
+static int reconnect(struct container *container, struct resume *resume, struct err *err)
+{
+	struct fibers *fibers = container->node->fibers;
+	int r = connect_again(container, err);
+	uint64_t outer = fiber_set_deadline(fibers, uv_hrtime() + ANSWER_MS * UINT64_C(1000000));
 	if (r == 0)
 		r = monitor_link_hello(container->monitor, err);
 	if (r == 0)
 		r = ask(container, &(struct monitor_message){.op = MONITOR_STATE}, NULL, resume, err);
 	if (r == 0 && resume->outcome == RESUMED_RUNNING)
 		r = ask(container, &(struct monitor_message){.op = MONITOR_DESCRIPTORS}, NULL, resume, err);
+	(void)fiber_set_deadline(fibers, outer);
 	return r;
+}
+
+/* A monitor that hangs keeps nobody else waiting: another one takes its place. */
+static void end_deaf_monitor(struct container *container)
+{
+	log_warning(&container->node->log, "monitor.deaf", "container %s: its monitor (process %d) does not answer; a new one adopts it",
+		    container->id, (int)container->monitor_pid);
+	monitor_link_close(container->monitor);
+	container->monitor = NULL;
+	if (container->monitor_pid > 0)
+		(void)kill(container->monitor_pid, SIGKILL);
 }
 
 static int adopt(struct container *container, struct resume *resume, struct err *err)
@@ -228,6 +262,12 @@ static int read_exit(const struct container *container, struct resume *resume)
 	return r < 0 ? r : copy_exit(resume, &exit);
 }
 
+static bool has_file(const struct container *container, const char *name)
+{
+	scoped_free char *path = container_state_path(container, name);
+	return path && access(path, F_OK) == 0;
+}
+
 static int find_again(struct container *container, struct resume *resume, struct err *err)
 {
 	int r = read_exit(container, resume);
@@ -237,9 +277,17 @@ static int find_again(struct container *container, struct resume *resume, struct
 		return err_set(err, -ENOENT, "monitor.lost", "its folder below %s is gone, and with it all that was known",
 			       container->node->places.containers);
 	r = reconnect(container, resume, err);
-	if (r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE)
-		r = read_exit(container, resume) == 0 ? 0 : adopt(container, resume, err);
-	return r;
+	if (r == -ETIMEDOUT)
+		end_deaf_monitor(container);
+	else if (r != -ENOENT && r != -ECONNREFUSED && r != -EPIPE)
+		return r;
+	if (read_exit(container, resume) == 0)
+		return 0;
+	if (!has_file(container, MONITOR_FILE)) { /* its monitor was never told to create it */
+		resume->outcome = RESUMED_NOT_STARTED;
+		return 0;
+	}
+	return adopt(container, resume, err);
 }
 
 /* A start that was cut off has not happened: the container may be started once more. */

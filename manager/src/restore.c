@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -168,20 +169,85 @@ static int settle_pod(struct pod *pod, struct err *err)
 
 /* --- all --- */
 
-/* The objects may go while they are settled: their ids are walked, not the table. */
-static void settle_containers(struct node *node)
+/* Each in a fiber of its own: one whose monitor hangs must not keep the others waiting. */
+struct settling {
+	struct node *node;
+	struct container *container; /* a reference */
+	struct settling_crew *crew;
+};
+
+struct settling_crew {
+	size_t left;
+	struct fiber_signal done;
+};
+
+static void settle_one(struct node *node, struct container *container)
 {
-	struct idtable *all = &node->containers;
-	for (size_t i = all->count; i-- > 0;) {
-		scoped(container_unref) struct container *container = container_ref(all->objects[i]);
-		struct err err = {0};
-		int r = settle_container(container, &err);
-		if (r < 0)
-			log_err(&node->log, &err, r, "container %s", container->id);
-		container_finish_policy(container);
-		if (i > all->count)
-			i = all->count; /* a pod went with its containers */
+	if (container->gone)
+		return; /* with its pod, meanwhile */
+	struct err err = {0};
+	int r = settle_container(container, &err);
+	if (r < 0)
+		log_err(&node->log, &err, r, "container %s", container->id);
+	container_finish_policy(container);
+}
+
+static void run_settling(void *data)
+{
+	struct settling *settling = data;
+	settle_one(settling->node, settling->container);
+	container_unref(settling->container);
+	if (--settling->crew->left == 0)
+		fiber_signal_all(&settling->crew->done);
+	free(settling);
+}
+
+static int start_settling(struct node *node, struct container *container, struct settling_crew *crew)
+{
+	struct settling *settling = calloc(1, sizeof *settling);
+	if (!settling)
+		return -ENOMEM;
+	*settling = (struct settling){.node = node, .container = container_ref(container), .crew = crew};
+	int r = fiber_start(node->fibers, run_settling, settling, NULL);
+	if (r < 0) {
+		container_unref(container);
+		free(settling);
+		return r;
 	}
+	crew->left++;
+	return 0;
+}
+
+/* The table changes while they are settled: a copy is walked. */
+static int copy_containers(const struct node *node, struct container ***ret_all, size_t *ret_count)
+{
+	*ret_count = node->containers.count;
+	*ret_all = calloc(*ret_count + 1, sizeof **ret_all);
+	for (size_t i = 0; *ret_all && i < *ret_count; i++)
+		(*ret_all)[i] = container_ref(node->containers.objects[i]);
+	return *ret_all ? 0 : -ENOMEM;
+}
+
+static int settle_containers(struct node *node)
+{
+	scoped_free struct container **all = NULL;
+	size_t count = 0;
+	struct settling_crew crew = {0};
+	int r = copy_containers(node, &all, &count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		bool started = all[i]->phase == CONTAINER_STARTED && !node->rebooted;
+		if (!started || start_settling(node, all[i], &crew) < 0)
+			settle_one(node, all[i]);
+	}
+	fiber_shield(node->fibers); /* the fibers have this frame */
+	while (crew.left)
+		(void)fiber_signal_wait(node->fibers, &crew.done);
+	fiber_unshield(node->fibers);
+	for (size_t i = 0; i < count; i++)
+		container_unref(all[i]);
+	return 0;
 }
 
 static void settle_pods(struct node *node)
@@ -204,6 +270,15 @@ static int prepare_places(struct node *node, bool undo, struct err *err)
 	return helper_run(&node->helper, &request, &arena, &reply, NULL, err);
 }
 
+/* What a pull or a removal that was cut off has left. The containers' images are held by now. */
+static void collect_images(struct node *node)
+{
+	struct err err = {0};
+	int r = image_store_collect(node->images, &err);
+	if (r < 0)
+		log_err(&node->log, &err, r, "tidy up the images");
+}
+
 int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 {
 	scoped_done(buf_done) struct buf boot_id = {.max = 128};
@@ -216,7 +291,10 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 		r = for_each_record(node, node->places.container_records_fd, load_container, err);
 	if (r < 0)
 		return r;
-	settle_containers(node);
+	collect_images(node);
+	r = settle_containers(node);
+	if (r < 0)
+		return err_memory(err, "the containers that are there");
 	settle_pods(node);
 	networks_collect(node);
 	if (node->pods.count)
