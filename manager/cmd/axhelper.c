@@ -16,7 +16,7 @@
 
 #define DECODED_BYTES_MAX (1 << 20)
 
-static int serve(const struct helper_request *request, struct arena *arena, struct helper_reply *ret_reply, int *ret_tree,
+static int serve(const struct helper_request *request, struct arena *arena, struct helper_reply *ret_reply, int *ret_fd,
 		 struct err *err)
 {
 	if (!helper_request_name(request))
@@ -27,8 +27,10 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 		return helper_pod_make(request->pod_make, err);
 	if (request->pod_remove)
 		return helper_pod_remove(request->pod_remove, err);
+	if (request->pod_init)
+		return helper_pod_init(request->pod_init, ret_fd, &ret_reply->pid, err);
 	if (request->rootfs_mount)
-		return helper_rootfs_mount(request->rootfs_mount, arena, ret_tree, &ret_reply->user, err);
+		return helper_rootfs_mount(request->rootfs_mount, arena, ret_fd, &ret_reply->user, err);
 	if (request->user_find)
 		return helper_user_find(request->user_find, arena, &ret_reply->user, err);
 	if (request->volume_mount)
@@ -36,17 +38,17 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 	if (request->relabel)
 		return helper_relabel(request->relabel, err);
 	if (request->net_open)
-		return helper_net_open(request->net_open, ret_tree, err);
+		return helper_net_open(request->net_open, ret_fd, err);
 	if (request->disk_usage)
 		return helper_disk_usage(request->disk_usage, arena, ret_reply, err);
 	return helper_container_remove(request->container_remove, err);
 }
 
-static int reply(const struct helper_reply *answer, int tree)
+static int reply(const struct helper_reply *answer, int fd)
 {
 	scoped_done(buf_done) struct buf text = {.max = HELPER_MESSAGE_MAX};
 	int r = json_encode(&HELPER_REPLY, answer, &text);
-	return r < 0 ? r : fd_send_message(HELPER_SOCKET, text.data, text.size, &tree, tree >= 0 ? 1 : 0);
+	return r < 0 ? r : fd_send_message(HELPER_SOCKET, text.data, text.size, &fd, fd >= 0 ? 1 : 0);
 }
 
 static int receive_and_serve(struct arena *arena)
@@ -60,10 +62,10 @@ static int receive_and_serve(struct arena *arena)
 	struct helper_request request = {0};
 	struct helper_reply answer = {0};
 	struct err err = {0};
-	scoped_fd int tree = -1;
+	scoped_fd int fd = -1;
 	int r = json_decode("request", bytes, (size_t)size, &HELPER_REQUEST, arena, &request, &err);
 	if (r == 0)
-		r = serve(&request, arena, &answer, &tree, &err);
+		r = serve(&request, arena, &answer, &fd, &err);
 	const struct helper_failure failure = {
 		.code = r,
 		.reason = err.reason ? err.reason : "helper.failed",
@@ -71,7 +73,7 @@ static int receive_and_serve(struct arena *arena)
 	};
 	if (r < 0)
 		answer = (struct helper_reply){.failure = &failure};
-	return reply(&answer, tree);
+	return reply(&answer, fd);
 }
 
 int main(int argc, char **argv)

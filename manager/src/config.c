@@ -68,8 +68,15 @@ static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, args, "args", JSON_STRINGS, 0),
 	JSON_FIELD(struct config_runtime, pod_annotations, "pod-annotations", JSON_STRINGS, 0),
 	JSON_FIELD(struct config_runtime, container_annotations, "container-annotations", JSON_STRINGS, 0),
+	JSON_FIELD(struct config_runtime, cgroups, "cgroups", JSON_STRING_T, 0),
 };
 static const struct json_table RUNTIME = JSON_TABLE_STRICT(struct config_runtime, RUNTIME_FIELDS);
+
+static const struct json_field PODS_FIELDS[] = {
+	JSON_FIELD(struct config_pods, unsafe_sysctls, "unsafe-sysctls", JSON_STRINGS, 0),
+	JSON_FIELD(struct config_pods, shm_size, "shm-size", JSON_STRING_T, 0),
+};
+static const struct json_table PODS = JSON_TABLE_STRICT(struct config_pods, PODS_FIELDS);
 
 static const struct json_field ULIMIT_FIELDS[] = {
 	JSON_FIELD(struct config_ulimit, name, "name", JSON_STRING_T, JSON_REQUIRED),
@@ -95,6 +102,7 @@ static const struct json_field CONFIG_FIELDS[] = {
 	JSON_NESTED(struct config, cni, "cni", JSON_STRUCT, &CNI, 0),
 	JSON_NESTED(struct config, signals, "signals", JSON_STRUCT, &SIGNALS, 0),
 	JSON_NESTED(struct config, cdi, "cdi", JSON_STRUCT, &CDI, 0),
+	JSON_NESTED(struct config, pods, "pods", JSON_STRUCT, &PODS, 0),
 	JSON_FIELD(struct config, default_runtime, "default-runtime", JSON_STRING_T, 0),
 	JSON_NESTED_COUNTED(struct config, runtimes, "runtimes", JSON_STRUCT_MAP, &RUNTIME, 0),
 	JSON_NESTED_COUNTED(struct config, ulimits, "ulimits", JSON_STRUCTS, &ULIMIT, 0),
@@ -154,6 +162,15 @@ static int check_cni(const char *source, const struct config_cni *cni, struct er
 	return 0;
 }
 
+static int read_sizes(const char *source, struct config *config, struct err *err)
+{
+	const char *text = config->pods.shm_size;
+	if (text && (parse_bytes(text, &config->pods.shm_bytes) < 0 || config->pods.shm_bytes < 4096))
+		return err_set(err, -EINVAL, "config.invalid",
+			       "%s: pods.shm-size: expected a size such as \"64m\", of at least 4k, found \"%s\"", source, text);
+	return 0;
+}
+
 static int check(const char *source, const struct config *config, struct err *err)
 {
 	enum log_level level = LOG_INFO;
@@ -180,6 +197,12 @@ static int check(const char *source, const struct config *config, struct err *er
 			return err_set(err, -EINVAL, "config.invalid",
 				       "%s: cdi.directories: expected absolute paths, found \"%s\"", source,
 				       config->cdi.directories[i]);
+	for (size_t i = 0; i < config->runtimes_count; i++) {
+		const char *cgroups = config->runtimes[i].cgroups;
+		if (cgroups && !str_equal(cgroups, "v1") && !str_equal(cgroups, "all"))
+			return err_set(err, -EINVAL, "config.invalid", "%s: runtimes.%s.cgroups: expected v1 or all, found \"%s\"",
+				       source, config->runtimes[i].name, cgroups);
+	}
 	for (size_t i = 0; i < config->ulimits_count; i++)
 		if (!is_ulimit(config->ulimits[i].name) || config->ulimits[i].soft > config->ulimits[i].hard)
 			return err_set(err, -EINVAL, "config.invalid",
@@ -199,6 +222,7 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 			.plugin_dirs = CNI_PLUGIN_DIRS,
 			.plugin_timeout_s = CNI_PLUGIN_TIMEOUT_S},
 		.cdi = {.directories = CDI_DIRECTORIES},
+		.pods = {.shm_bytes = 64 << 20},
 		.default_runtime = CONFIG_DEFAULT_RUNTIME,
 	};
 	json_t *value = NULL;
@@ -209,6 +233,8 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 	json_decref(value);
 	if (r == 0)
 		r = add_built_in_runtimes(&config, arena);
+	if (r == 0)
+		r = read_sizes(source, &config, err);
 	if (r == 0)
 		r = check(source, &config, err);
 	if (r == 0)

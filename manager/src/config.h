@@ -39,6 +39,14 @@ struct config_runtime {
 	const char *const *args; /* more global options */
 	const char *const *pod_annotations; /* patterns (fnmatch(3)) of annotations that it gets; NULL: none */
 	const char *const *container_annotations;
+	const char *cgroups;	 /* "v1": it is not shown the v2 tree, "all"; NULL: as the machine and the program need it */
+};
+
+/* What pods are given, and may ask for. */
+struct config_pods {
+	const char *const *unsafe_sysctls; /* patterns; NULL: every one that belongs to a namespace */
+	const char *shm_size;		   /* of /dev/shm; NULL: 64m */
+	uint64_t shm_bytes;		   /* the same, as a number */
 };
 
 struct config_ulimit {
@@ -87,6 +95,7 @@ struct config {
 	struct config_signals signals;
 	struct config_cdi cdi;
 	struct config_cni cni;
+	struct config_pods pods;
 	const char *default_runtime;
 	struct config_runtime *runtimes; /* always holds axrun, crun and runc */
 	size_t runtimes_count;

@@ -33,6 +33,7 @@ static struct container *container_alloc(struct node *node)
 	container->arena.max = CONTAINER_ARENA_MAX;
 	container->pidfd = -1;
 	container->rootfs_fd = -1;
+	container->target_fd = -1;
 	for (size_t i = 0; i < CONTAINER_STDIO; i++)
 		container->stdio[i] = -1;
 	return container;
@@ -57,6 +58,7 @@ void container_unref(struct container *container)
 	monitor_link_close(container->monitor);
 	close_fd(container->pidfd);
 	close_fd(container->rootfs_fd);
+	close_fd(container->target_fd);
 	for (size_t i = 0; i < CONTAINER_STDIO; i++)
 		close_fd(container->stdio[i]);
 	json_decref(container->document);

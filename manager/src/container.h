@@ -59,6 +59,7 @@ struct container {
 	pid_t pid;     /* of its init; 0: none */
 	int pidfd;     /* -1: none */
 	int rootfs_fd; /* the detached mount, between create and start; -1 */
+	int target_fd; /* the pid namespace of the container it targets, during its start; -1 */
 	int stdio[CONTAINER_STDIO];
 	bool running;		       /* its start has succeeded and it has not ended */
 	bool image_held;	       /* in the store */

@@ -19,6 +19,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/capability.h"
 #include "manager/src/container_cdi.h"
+#include "manager/src/container_namespaces.h"
 #include "manager/src/host_devices.h"
 #include "manager/src/pod_files.h"
 #include "manager/src/security_modules.h"
@@ -156,20 +157,19 @@ static int make_rlimits(const struct node *node, struct arena *arena, struct spe
 	return 0;
 }
 
-/* The pid namespace of another container of the pod, by its init. */
-static int find_target(const struct container *container, struct arena *arena, struct spec_input *input, struct err *err)
+/* The pid namespace of another container of the pod: by our descriptor of it where the start has opened one, since the
+ * number of a process may come to another one. */
+static int name_target(const struct container *container, struct arena *arena, struct spec_input *input, struct err *err)
 {
-	const Cri__LinuxContainerConfig *config = container->config->linux;
-	const Cri__NamespaceOption *options =
-		config && config->security_context ? config->security_context->namespace_options : NULL;
-	if (!options || options->pid != CRI__NAMESPACE_MODE__TARGET)
+	if (spec_pid_mode(container->pod->config, container->config) != CRI__NAMESPACE_MODE__TARGET)
 		return 0;
-	const struct container *target = idtable_get(&container->node->containers, options->target_id);
-	if (!target || target->pod != container->pod || !target->running)
-		return err_set(err, -EINVAL, "container.target",
-			       "target container \"%.64s\": expected a running container of the same pod",
-			       options->target_id);
-	input->pid_namespace = arena_printf(arena, "/proc/%d/ns/pid", (int)target->pid);
+	const struct container *target = NULL;
+	int r = container_find_target(container, &target, err);
+	if (r < 0)
+		return r;
+	input->pid_namespace = container->target_fd >= 0
+				       ? arena_printf(arena, "/proc/%d/fd/%d", (int)getpid(), container->target_fd)
+				       : arena_printf(arena, "/proc/%d/ns/pid", (int)target->pid);
 	return input->pid_namespace ? 0 : -ENOMEM;
 }
 
@@ -310,8 +310,6 @@ static int make_input(const struct container *container, struct arena *arena, st
 	input.image = &image->config;
 	r = make_signals(node, image, arena, &input.signals);
 	if (r == 0)
-		r = find_target(container, arena, &input, err);
-	if (r == 0)
 		r = container_cdi_edits(container, arena, &input.cdi, err);
 	if (r == 0)
 		r = make_rlimits(node, arena, &input);
@@ -331,6 +329,8 @@ int container_make_spec(const struct container *container, struct arena *arena, 
 {
 	struct spec_input input = {0};
 	int r = make_input(container, arena, &input, err);
+	if (r == 0)
+		r = name_target(container, arena, &input, err);
 	return r < 0 ? r : spec_build(&input, arena, ret_spec, ret_cuts, err);
 }
 

@@ -9,6 +9,8 @@
 #include "manager/src/container_cdi.h"
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
+#include "manager/src/pod_security.h"
+#include "manager/src/pod_user.h"
 #include "manager/src/rootfs.h"
 #include "manager/src/signals.h"
 
@@ -25,7 +27,8 @@ static int check(const struct pod *pod, const Cri__ContainerConfig *config, stru
 	if (pod->phase != POD_READY)
 		return err_set(err, -EBUSY, "pod.not-ready", "pod %s is %s: expected one that is ready", pod->id,
 			       pod_phase_name(pod->phase));
-	return 0;
+	int r = pod_check_privileged(pod->config, config, err);
+	return r < 0 ? r : pod_user_check_container(pod->config, config, err);
 }
 
 static int make_room(struct pod *pod, const Cri__ContainerMetadata *metadata, struct err *err)

@@ -11,6 +11,7 @@
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
+#include "manager/src/container_namespaces.h"
 #include "manager/src/monitor_link.h"
 #include "manager/src/monitors.h"
 #include "manager/src/rootfs.h"
@@ -154,6 +155,7 @@ static int ask_create(struct container *container, struct err *err)
 		.descriptors = container->rootfs_fd >= 0 ? names : NULL,
 	};
 	r = monitor_link_call(container->monitor, &request, &container->rootfs_fd, &received, err);
+	container_close_namespaces(container);
 	if (container->rootfs_fd >= 0) {
 		(void)close(container->rootfs_fd); /* a holder would keep the mount alive after the container */
 		container->rootfs_fd = -1;
@@ -195,7 +197,8 @@ static int note_start(struct container *container, struct err *err)
 
 static int write_bundle(struct container *container, struct err *err)
 {
-	return container_write_bundle(container, err);
+	int r = container_open_namespaces(container, err);
+	return r < 0 ? r : container_write_bundle(container, err);
 }
 
 static int prepare_log(struct container *container, struct err *err)

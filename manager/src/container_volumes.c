@@ -11,6 +11,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/container_bundle.h"
+#include "manager/src/pod_user.h"
 #include "manager/src/rootfs.h"
 
 static size_t count_images(const struct container *container)
@@ -81,6 +82,8 @@ static int mount_one(struct container *container, size_t index, const char *id, 
 	};
 	if (!volume.layers || !volume.lowers || !volume.folder)
 		return err_memory(err, "volumes");
+	if (pod_user_of(container->pod->config).own)
+		volume.user_namespace = arena_printf(&arena, "%s/%s/user", node->places.pins, container->pod->id);
 	r = container_mount_label(container, &arena, &volume.context);
 	if (r < 0)
 		return r;

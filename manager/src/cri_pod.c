@@ -58,7 +58,11 @@ static Cri__LinuxPodSandboxStatus *make_namespaces(struct rpc *rpc, const struct
 		return NULL;
 	options->network = has.host_network ? CRI__NAMESPACE_MODE__NODE : CRI__NAMESPACE_MODE__POD;
 	options->ipc = has.host_ipc ? CRI__NAMESPACE_MODE__NODE : CRI__NAMESPACE_MODE__POD;
-	options->pid = has.pid == CRI__NAMESPACE_MODE__POD ? CRI__NAMESPACE_MODE__CONTAINER : has.pid; /* what it really is */
+	options->pid = has.pid;
+	const Cri__NamespaceOption *asked = pod->config->linux && pod->config->linux->security_context
+						    ? pod->config->linux->security_context->namespace_options
+						    : NULL;
+	options->userns_options = asked ? asked->userns_options : NULL;
 	namespaces->options = options;
 	status->namespaces = namespaces;
 	return status;
@@ -115,9 +119,10 @@ int cri_pod_sandbox_status(struct rpc *rpc, const void *request_, void *ret_repl
 	r = reply->status ? add_container_statuses(rpc, pod, reply) : -ENOMEM;
 	if (r == 0 && request->verbose) {
 		const char *info = arena_printf(rpc->arena,
-						"{\"phase\":\"%s\",\"cgroup\":\"%s\",\"pins\":\"%s/%s\",\"owner\":\"%s\"}",
+						"{\"phase\":\"%s\",\"cgroup\":\"%s\",\"pins\":\"%s/%s\",\"owner\":\"%s\","
+						"\"initPid\":%d}",
 						pod_phase_name(pod->phase), pod->record.cgroup, rpc->node->places.pins,
-						pod->id, owner_name(pod->owner));
+						pod->id, owner_name(pod->owner), pod->init_pid);
 		r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "info", info);
 		if (r == 0)
 			r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "network", network);

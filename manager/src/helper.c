@@ -49,6 +49,7 @@ static int send_request(int socket, const struct helper_request *request, struct
 static const char *keep_reason(const char *reason)
 {
 	static const char *const REASONS[] = {
+		"pod.init",	 "pod.user-namespace", "rootfs.idmap",
 		"node.pins",	 "pod.files",	  "pod.hostname", "pod.loopback",  "pod.namespaces", "pod.pin",
 		"pod.sysctl",	 "remove.open",	  "remove.path",  "rootfs.attach", "rootfs.data",    "rootfs.layer",
 		"rootfs.layers", "unmount",	  "user.malformed", "user.not-found", "user.root",   "json.invalid",

@@ -8,9 +8,18 @@ static const struct json_field PREPARE_FIELDS[] = {
 };
 static const struct json_table PREPARE = JSON_TABLE(struct helper_prepare, PREPARE_FIELDS);
 
+static const struct json_field USER_MAP_FIELDS[] = {
+	JSON_FIELD(struct helper_user_map, host_uid, "host_uid", JSON_U32, JSON_REQUIRED | JSON_KEEP),
+	JSON_FIELD(struct helper_user_map, uid_count, "uid_count", JSON_U32, JSON_REQUIRED | JSON_KEEP),
+	JSON_FIELD(struct helper_user_map, host_gid, "host_gid", JSON_U32, JSON_REQUIRED | JSON_KEEP),
+	JSON_FIELD(struct helper_user_map, gid_count, "gid_count", JSON_U32, JSON_REQUIRED | JSON_KEEP),
+};
+static const struct json_table USER_MAP = JSON_TABLE(struct helper_user_map, USER_MAP_FIELDS);
+
 static const struct json_field POD_MAKE_FIELDS[] = {
 	JSON_FIELD(struct helper_pod_make, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_pod_make, files, "files", JSON_STRING_T, JSON_REQUIRED),
+	JSON_NESTED(struct helper_pod_make, user, "user", JSON_STRUCT_OPT, &USER_MAP, 0),
 	JSON_FIELD(struct helper_pod_make, network, "network", JSON_BOOL_T, 0),
 	JSON_FIELD(struct helper_pod_make, ipc, "ipc", JSON_BOOL_T, 0),
 	JSON_FIELD(struct helper_pod_make, uts, "uts", JSON_BOOL_T, 0),
@@ -26,9 +35,26 @@ static const struct json_table POD_MAKE = JSON_TABLE(struct helper_pod_make, POD
 static const struct json_field POD_REMOVE_FIELDS[] = {
 	JSON_FIELD(struct helper_pod_remove, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_pod_remove, files, "files", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_remove, init_cgroup, "init_cgroup", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_pod_remove, cgroup, "cgroup", JSON_STRING_T, 0),
 };
 static const struct json_table POD_REMOVE = JSON_TABLE(struct helper_pod_remove, POD_REMOVE_FIELDS);
+
+static const struct json_field POD_INIT_FIELDS[] = {
+	JSON_FIELD(struct helper_pod_init, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_init, files, "files", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_init, cgroup, "cgroup", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_init, program, "program", JSON_STRING_T, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_init, uid, "uid", JSON_U32, JSON_REQUIRED),
+	JSON_FIELD(struct helper_pod_init, gid, "gid", JSON_U32, JSON_REQUIRED),
+};
+static const struct json_table POD_INIT = JSON_TABLE(struct helper_pod_init, POD_INIT_FIELDS);
+
+static const struct json_field POD_INIT_FILE_FIELDS[] = {
+	JSON_FIELD(struct pod_init_file, version, "version", JSON_U32, JSON_REQUIRED),
+	JSON_FIELD(struct pod_init_file, pid, "pid", JSON_I32, JSON_REQUIRED),
+};
+const struct json_table POD_INIT_TABLE = JSON_TABLE(struct pod_init_file, POD_INIT_FILE_FIELDS);
 
 static const struct json_field USER_FIELDS[] = {
 	JSON_FIELD(struct helper_user, name, "name", JSON_STRING_T, 0),
@@ -42,6 +68,9 @@ static const struct json_field ROOTFS_MOUNT_FIELDS[] = {
 	JSON_FIELD(struct helper_rootfs_mount, data, "data", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_rootfs_mount, target, "target", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_rootfs_mount, context, "context", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_rootfs_mount, user_namespace, "user_namespace", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_rootfs_mount, owner_uid, "owner_uid", JSON_U32, 0),
+	JSON_FIELD(struct helper_rootfs_mount, owner_gid, "owner_gid", JSON_U32, 0),
 	JSON_NESTED(struct helper_rootfs_mount, user, "user", JSON_STRUCT_OPT, &USER, 0),
 };
 static const struct json_table ROOTFS_MOUNT = JSON_TABLE(struct helper_rootfs_mount, ROOTFS_MOUNT_FIELDS);
@@ -59,6 +88,7 @@ static const struct json_field VOLUME_MOUNT_FIELDS[] = {
 	JSON_FIELD(struct helper_volume_mount, name, "name", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_volume_mount, sub_path, "sub_path", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_volume_mount, context, "context", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_volume_mount, user_namespace, "user_namespace", JSON_STRING_T, 0),
 };
 static const struct json_table VOLUME_MOUNT = JSON_TABLE(struct helper_volume_mount, VOLUME_MOUNT_FIELDS);
 
@@ -91,6 +121,7 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, prepare, "prepare", JSON_STRUCT_OPT, &PREPARE, 0),
 	JSON_NESTED(struct helper_request, pod_make, "pod-make", JSON_STRUCT_OPT, &POD_MAKE, 0),
 	JSON_NESTED(struct helper_request, pod_remove, "pod-remove", JSON_STRUCT_OPT, &POD_REMOVE, 0),
+	JSON_NESTED(struct helper_request, pod_init, "pod-init", JSON_STRUCT_OPT, &POD_INIT, 0),
 	JSON_NESTED(struct helper_request, rootfs_mount, "rootfs-mount", JSON_STRUCT_OPT, &ROOTFS_MOUNT, 0),
 	JSON_NESTED(struct helper_request, user_find, "user-find", JSON_STRUCT_OPT, &USER_FIND, 0),
 	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),
@@ -127,6 +158,7 @@ static const struct json_field REPLY_FIELDS[] = {
 	JSON_NESTED(struct helper_reply, failure, "failure", JSON_STRUCT_OPT, &FAILURE, 0),
 	JSON_NESTED(struct helper_reply, user, "user", JSON_STRUCT_OPT, &USER_FOUND, 0),
 	JSON_NESTED_COUNTED(struct helper_reply, trees, "trees", JSON_STRUCTS, &TREE_USAGE, 0),
+	JSON_FIELD(struct helper_reply, pid, "pid", JSON_I32, 0),
 };
 const struct json_table HELPER_REPLY = JSON_TABLE(struct helper_reply, REPLY_FIELDS);
 

@@ -25,10 +25,19 @@ struct helper_prepare {
 	bool undo;	  /* the opposite: nothing of it is left */
 };
 
+/* What a user namespace maps: its ids from 0 on to ranges of the host's. */
+struct helper_user_map {
+	uint32_t host_uid;
+	uint32_t uid_count;
+	uint32_t host_gid;
+	uint32_t gid_count;
+};
+
 /* A pod's namespaces, pinned as files in @pins, and its files. What is there already is removed first. */
 struct helper_pod_make {
-	const char *pins;  /* absolute: becomes a directory with "net", "ipc", "uts" */
+	const char *pins;  /* absolute: becomes a directory with "user", "net", "ipc", "uts" */
 	const char *files; /* absolute: becomes a directory with "hosts", "hostname", "resolv.conf", "shm" */
+	const struct helper_user_map *user; /* a new user namespace, which owns the others; NULL: the host's */
 	bool network;	   /* a new one, with the loopback device up; else the host's */
 	bool ipc;
 	bool uts;
@@ -45,7 +54,19 @@ struct helper_pod_make {
 struct helper_pod_remove {
 	const char *pins;
 	const char *files;
-	const char *cgroup; /* NULL: none */
+	const char *init_cgroup; /* of the pod's init, which is ended first; NULL: none */
+	const char *cgroup;	 /* NULL: none */
+};
+
+/* Starts the first process of a pid namespace for a whole pod (axinit(8)), and pins that namespace as "pid". One that is
+ * there already is ended first. The reply brings its pid, and its pidfd as descriptor. */
+struct helper_pod_init {
+	const char *pins;    /* "user", "net", "ipc", "uts" in it are joined, where they are there */
+	const char *files;   /* "init.json" is written there */
+	const char *cgroup;  /* is made */
+	const char *program; /* absolute path of axinit */
+	uint32_t uid;	     /* within the pod's user namespace */
+	uint32_t gid;
 };
 
 struct helper_user {
@@ -67,6 +88,9 @@ struct helper_rootfs_mount {
 	const char *data;
 	const char *target; /* absolute; NULL: none */
 	const char *context; /* SELinux's label of all files; NULL: none */
+	const char *user_namespace; /* path of a pin: the layers' owners appear by its map; NULL: as they are */
+	uint32_t owner_uid;	    /* of the root directory */
+	uint32_t owner_gid;
 	const struct helper_user *user; /* looked up in the mounted tree; NULL: nobody asks */
 };
 
@@ -79,6 +103,7 @@ struct helper_volume_mount {
 	const char *name;
 	const char *sub_path; /* NULL or "": all of it */
 	const char *context;  /* SELinux's label of all files; NULL: none */
+	const char *user_namespace; /* path of a pin: owners appear by its map; NULL: as they are */
 };
 
 /* Gives all files of the tree at @path the security label @label (SELinux). */
@@ -113,6 +138,7 @@ struct helper_request {
 	const struct helper_prepare *prepare;
 	const struct helper_pod_make *pod_make;
 	const struct helper_pod_remove *pod_remove;
+	const struct helper_pod_init *pod_init;
 	const struct helper_rootfs_mount *rootfs_mount;
 	const struct helper_user_find *user_find;
 	const struct helper_container_remove *container_remove;
@@ -148,7 +174,19 @@ struct helper_reply {
 	const struct helper_user_found *user;
 	const struct helper_tree_usage *trees;
 	size_t trees_count;
+	int32_t pid; /* of what was started */
 };
+
+/* STATE/pods/ID/init.json (docs/formats/records.md). */
+#define POD_INIT_FILE "init.json"
+#define POD_INIT_VERSION 1
+
+struct pod_init_file {
+	uint32_t version;
+	int32_t pid;
+};
+
+extern const struct json_table POD_INIT_TABLE;
 
 extern const struct json_table HELPER_REQUEST;
 extern const struct json_table HELPER_REPLY;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
@@ -14,6 +15,7 @@
 #include "core/base/str.h"
 #include "core/sys/cgroup.h"
 #include "core/sys/mount.h"
+#include "core/sys/ns.h"
 #include "core/sys/path.h"
 #include "image/include/axle/image.h"
 #include "manager/src/helper_work.h"
@@ -87,6 +89,8 @@ static int make_data_directories(const struct helper_rootfs_mount *request, char
 	int r = path_make_directories(request->data, 0700, err);
 	if (r == 0 && mkdir(upper, 0755) < 0 && errno != EEXIST)
 		r = err_sys(err, -errno, "rootfs.data", "make %s", upper);
+	if (r == 0 && (request->owner_uid || request->owner_gid) && chown(upper, request->owner_uid, request->owner_gid) < 0)
+		r = err_sys(err, -errno, "rootfs.data", "own %s", upper);
 	if (r == 0 && mkdir(work, 0700) < 0 && errno != EEXIST)
 		r = err_sys(err, -errno, "rootfs.data", "make %s", work);
 	if (r < 0)
@@ -161,6 +165,77 @@ static int mount_joined(const struct helper_layers *layers, const char *const *l
 	return r;
 }
 
+static int mount_plainly(const struct helper_layers *layers, const char *const *lowers, int *ret_tree, struct err *err)
+{
+	if (!lowers[1] && !layers->upper) { /* an overlay has two layers at least */
+		int r = mount_tree_open(AT_FDCWD, lowers[0], false, ret_tree);
+		return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", lowers[0]) : 0;
+	}
+	int r = mount_by_layer(layers, lowers, ret_tree, err);
+	return r == -EINVAL ? mount_joined(layers, lowers, ret_tree, err) : r;
+}
+
+/* --- layers whose owners are mapped --- */
+
+/* Lays over the layer's directory a copy of its mount in which owners appear as the user namespace maps them. */
+static int cover_with_mapped(const char *layer, int user_namespace, struct err *err)
+{
+	scoped_fd int place = open(layer, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	scoped_fd int tree = -1;
+	int r = place < 0 ? -errno : mount_tree_open(place, "", false, &tree);
+	if (r == 0)
+		r = mount_change(tree, false, &(struct mount_change){.set = MOUNT_ATTR_IDMAP, .userns_fd = user_namespace});
+	if (r == 0)
+		r = mount_tree_attach(tree, place);
+	return r < 0 ? err_sys(err, r, "rootfs.idmap", "map the owners of %s", layer) : 0;
+}
+
+/* overlayfs copies the mounts of its lower layers, so what is covered may go again: in a mount namespace of its own. */
+static int mount_mapped_apart(const struct helper_layers *layers, const char *const *lowers, int user_namespace,
+			      int *ret_tree, struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "make mounts private");
+	int r = 0;
+	for (size_t i = 0; r == 0 && lowers[i]; i++)
+		r = cover_with_mapped(lowers[i], user_namespace, err);
+	return r < 0 ? r : mount_plainly(layers, lowers, ret_tree, err);
+}
+
+/* overlayfs says no more than this when it cannot use its upper directory. */
+static int check_writable(const struct helper_layers *layers, int tree, struct err *err)
+{
+	struct statvfs status = {0};
+	if (!layers->upper)
+		return 0;
+	if (fstatvfs(tree, &status) < 0)
+		return err_sys(err, -errno, "rootfs.idmap", "look at the root file system");
+	return status.f_flag & ST_RDONLY
+		       ? err_set(err, -EROFS, "rootfs.idmap", "the kernel cannot write to %s below mapped layers", layers->upper)
+		       : 0;
+}
+
+/* The upper directory is not mapped: what the container writes there has the host's ids of its owners. */
+static int mount_mapped(const struct helper_layers *layers, const char *const *lowers, int *ret_tree, struct err *err)
+{
+	scoped_fd int user_namespace = -1;
+	scoped_fd int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int r = ns_open(layers->user_namespace, ns_kind_find("user"), &user_namespace, err);
+	if (r < 0)
+		return r;
+	if (home < 0 || unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "make a mount namespace");
+	scoped_fd int tree = -1;
+	r = mount_mapped_apart(layers, lowers, user_namespace, &tree, err);
+	if (setns(home, CLONE_NEWNS) < 0)
+		return err_sys(err, -errno, "rootfs.namespace", "return to the mount namespace");
+	if (r == 0)
+		r = check_writable(layers, tree, err);
+	if (r == 0)
+		*ret_tree = TAKE_FD(tree);
+	return r;
+}
+
 int helper_mount_layers(const struct helper_layers *layers, int *ret_tree, struct err *err)
 {
 	size_t count = strv_count(layers->names);
@@ -174,12 +249,8 @@ int helper_mount_layers(const struct helper_layers *layers, int *ret_tree, struc
 	}
 	if (!lowers)
 		return err_set(err, -EINVAL, "rootfs.layers", "an image without layers has no root file system");
-	if (count == 1 && !layers->upper) { /* an overlay has two layers at least */
-		int r = mount_tree_open(AT_FDCWD, lowers[0], false, ret_tree);
-		return r < 0 ? err_sys(err, r, "mount.clone", "clone the mount of %s", lowers[0]) : 0;
-	}
-	int r = mount_by_layer(layers, (const char *const *)lowers, ret_tree, err);
-	return r == -EINVAL ? mount_joined(layers, (const char *const *)lowers, ret_tree, err) : r;
+	return layers->user_namespace ? mount_mapped(layers, (const char *const *)lowers, ret_tree, err)
+				      : mount_plainly(layers, (const char *const *)lowers, ret_tree, err);
 }
 
 static int mount_overlay(const struct helper_rootfs_mount *request, int *ret_tree, struct err *err)
@@ -187,7 +258,7 @@ static int mount_overlay(const struct helper_rootfs_mount *request, int *ret_tre
 	scoped_free char *upper = NULL;
 	scoped_free char *work = NULL;
 	int r = make_data_directories(request, &upper, &work, err);
-	const struct helper_layers layers = {request->layers, request->lowers, upper, work, request->context};
+	const struct helper_layers layers = {request->layers, request->lowers, upper, work, request->context, request->user_namespace};
 	if (r == 0)
 		r = helper_mount_layers(&layers, ret_tree, err);
 	return r < 0 ? err_add(err, r, "mount the root file system") : 0;

@@ -87,7 +87,8 @@ int helper_volume_mount(const struct helper_volume_mount *request, struct err *e
 	r = take_away(folder_fd, request->folder, WHOLE_NAME, err); /* of an attempt that did not end */
 	if (r == 0)
 		r = take_away(folder_fd, request->folder, request->name, err);
-	const struct helper_layers layers = {.folder = request->layers, .names = request->lowers, .context = request->context};
+	const struct helper_layers layers = {.folder = request->layers, .names = request->lowers, .context = request->context,
+					     .user_namespace = request->user_namespace};
 	if (r == 0)
 		r = helper_mount_layers(&layers, &tree, err);
 	if (r < 0)

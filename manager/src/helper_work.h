@@ -11,6 +11,14 @@ int helper_prepare(const struct helper_prepare *request, struct err *err);
 int helper_pod_make(const struct helper_pod_make *request, struct err *err);
 int helper_pod_remove(const struct helper_pod_remove *request, struct err *err);
 
+/* Makes the pod's namespaces and pins them (helper_namespaces.c). */
+int helper_namespaces_make(const struct helper_pod_make *request, struct err *err);
+
+/* Pins the namespace file @source at DIR/NAME. */
+int helper_pin(int dir_fd, const char *dir, const char *name, const char *source, struct err *err);
+
+int helper_pod_init(const struct helper_pod_init *request, int *ret_pidfd, int32_t *ret_pid, struct err *err);
+
 /* *ret_tree: the detached mount, where no target was asked for. *ret_user lies in @arena. */
 int helper_rootfs_mount(const struct helper_rootfs_mount *request, struct arena *arena, int *ret_tree,
 			const struct helper_user_found **ret_user, struct err *err);
@@ -30,6 +38,7 @@ struct helper_layers {
 	const char *upper;	  /* NULL: it cannot be written to */
 	const char *work;
 	const char *context; /* label of SELinux for all files; NULL or "": their own */
+	const char *user_namespace; /* path of one by whose map the owners appear; NULL: as they are */
 };
 
 /* The overlay of layers as a detached mount. */

@@ -8,6 +8,7 @@
 #include "core/base/err.h"
 #include "core/base/str.h"
 #include "core/codec/proto_json.h"
+#include "manager/src/process_watch.h"
 
 #define POD_ARENA_MAX (8 << 20)
 
@@ -47,6 +48,7 @@ void pod_unref(struct pod *pod)
 		return;
 	if (pod->net_dev_fd >= 0)
 		(void)close(pod->net_dev_fd);
+	process_watch_free(pod->init);
 	json_decref(pod->document);
 	membership_done(&pod->network);
 	arena_done(&pod->arena);

@@ -41,6 +41,8 @@ struct pod {
 	struct usage_rate cpu_rate;
 	int net_dev_fd; /* usage_open_network(); -1 */
 	uint64_t generation;	/* ... of its record, see pod_save() */
+	struct process_watch *init; /* of its pid namespace; NULL: none (pod_init.h) */
+	int init_pid;
 };
 
 /* A pod of @owner by this configuration, not yet in the node's table nor recorded. Its only reference is the caller's.

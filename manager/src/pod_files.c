@@ -8,12 +8,14 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/parse.h"
 #include "core/base/str.h"
 #include "core/sys/fd.h"
 #include "manager/src/pod.h"
+#include "manager/src/pod_user.h"
 
 #define FILE_BYTES_MAX (64 << 10)
-#define SHM_BYTES_DEFAULT (64 << 20)
+#define SHM_BYTES_MIN 4096
 #define SHORT_ID 12
 
 static const char LOCALHOST[] = "127.0.0.1\tlocalhost\n"
@@ -94,6 +96,22 @@ static const char *make_hosts(struct arena *arena, bool host_network, const char
 	return arena_printf(arena, "%s127.0.0.1\t%s\n", LOCALHOST, hostname);
 }
 
+int pod_shm_bytes(const Cri__PodSandboxConfig *config, const struct config_pods *pods, uint64_t *ret_bytes,
+		  struct err *err)
+{
+	*ret_bytes = pods->shm_bytes;
+	for (size_t i = 0; i < config->n_annotations; i++) {
+		if (!str_equal(config->annotations[i]->key, POD_SHM_ANNOTATION))
+			continue;
+		const char *text = config->annotations[i]->value;
+		if (parse_bytes(text, ret_bytes) < 0 || *ret_bytes < SHM_BYTES_MIN)
+			return err_set(err, -EINVAL, "pod.shm",
+				       "annotation " POD_SHM_ANNOTATION " \"%.40s\": expected a size such as \"64m\", of at "
+				       "least 4k", text);
+	}
+	return 0;
+}
+
 static int copy_sysctls(const struct pod *pod, struct arena *arena, struct helper_pod_make *make)
 {
 	const Cri__LinuxPodSandboxConfig *config = pod->config->linux;
@@ -111,14 +129,19 @@ static int copy_sysctls(const struct pod *pod, struct arena *arena, struct helpe
 int pod_describe(const struct pod *pod, struct arena *arena, struct helper_pod_make *ret_make, struct err *err)
 {
 	struct pod_namespaces namespaces = pod_namespaces(pod->config);
+	const struct pod_user user = pod_user_of(pod->config);
+	struct helper_user_map *user_map = arena_alloc(arena, sizeof *user_map);
+	if (!user_map)
+		return -ENOMEM;
+	*user_map = (struct helper_user_map){user.host_uid, user.uid_count, user.host_gid, user.gid_count};
 	struct helper_pod_make make = {
 		.pins = arena_printf(arena, "%s/%s", pod->node->places.pins, pod->id),
 		.files = arena_printf(arena, "%s/%s", pod->node->places.pods, pod->id),
+		.user = user.own ? user_map : NULL,
 		.network = !namespaces.host_network,
 		.ipc = !namespaces.host_ipc,
 		.uts = !namespaces.host_network,
 		.hostname = pod_hostname(pod, arena),
-		.shm_bytes = namespaces.host_ipc ? 0 : SHM_BYTES_DEFAULT,
 	};
 	if (!make.pins || !make.files || !make.hostname)
 		return -ENOMEM;
@@ -127,6 +150,8 @@ int pod_describe(const struct pod *pod, struct arena *arena, struct helper_pod_m
 	if (!make.hostname_file || !make.hosts)
 		return -ENOMEM;
 	int r = make_resolv_conf(pod, arena, &make.resolv_conf, err);
+	if (r == 0 && !namespaces.host_ipc)
+		r = pod_shm_bytes(pod->config, &pod->node->config.pods, &make.shm_bytes, err);
 	if (r == 0)
 		r = copy_sysctls(pod, arena, &make);
 	if (r == 0)

@@ -11,6 +11,9 @@
 #include "manager/src/pod_files.h"
 #include "manager/src/usage.h"
 #include "manager/src/pod_network.h"
+#include "manager/src/pod_init.h"
+#include "manager/src/pod_security.h"
+#include "manager/src/pod_sysctls.h"
 
 #define HOSTNAME_BYTES_MAX 64 /* the kernel's */
 
@@ -37,14 +40,11 @@ static int check(const struct node *node, const char *runtime_handler, const Cri
 	if (strlen(config->hostname) > HOSTNAME_BYTES_MAX)
 		return err_set(err, -EINVAL, "pod.hostname", "hostname \"%.80s\": expected at most %d bytes",
 			       config->hostname, HOSTNAME_BYTES_MAX);
-	const Cri__NamespaceOption *options = config->linux && config->linux->security_context
-						      ? config->linux->security_context->namespace_options
-						      : NULL;
-	if (options && options->userns_options &&
-	    options->userns_options->mode != CRI__NAMESPACE_MODE__NODE &&
-	    options->userns_options->n_uids + options->userns_options->n_gids > 0)
-		return err_set(err, -ENOSYS, "pod.user-namespace", "user namespaces for pods are not served yet");
-	return 0;
+	int r = pod_check_security(config, err);
+	if (r == 0)
+		r = pod_sysctls_check(config, &node->config.pods, err);
+	uint64_t shm_bytes = 0;
+	return r < 0 ? r : pod_shm_bytes(config, &node->config.pods, &shm_bytes, err);
 }
 
 /* For a person one name means one pod, whatever its uid and attempt. */
@@ -155,8 +155,10 @@ int pod_release(struct pod *pod, bool with_cgroup, struct err *err)
 	usage_close_network(pod);
 	scoped_free char *pins = pod_pins_path(pod);
 	scoped_free char *files = pod_files_path(pod);
-	if (!pins || !files)
+	scoped_free char *init_cgroup = pod_init_cgroup(pod);
+	if (!pins || !files || !init_cgroup)
 		return -ENOMEM;
+	pod_init_forget(pod);
 	int r = pod_network_detach(pod, err); /* while the namespace is there */
 	if (r < 0)
 		return r;
@@ -164,6 +166,7 @@ int pod_release(struct pod *pod, bool with_cgroup, struct err *err)
 	struct helper_pod_remove remove = {
 		.pins = pins,
 		.files = files,
+		.init_cgroup = init_cgroup,
 		.cgroup = with_cgroup && pod->record.cgroup_is_ours ? pod->record.cgroup : NULL,
 	};
 	struct helper_request request = {.pod_remove = &remove};
@@ -227,6 +230,25 @@ int pod_stop(struct pod *pod, struct err *err)
 	r = stop_locked(pod, err);
 	fiber_unlock(pod->node->fibers, &pod->lock);
 	return r;
+}
+
+static void run_stop(void *data)
+{
+	struct pod *pod = data;
+	struct err err = {0};
+	int r = pod_stop(pod, &err);
+	if (r < 0)
+		log_err(&pod->node->log, &err, r, "stop pod %s, whose init has ended", pod->id);
+	pod_unref(pod);
+}
+
+void pod_lose_init(void *data)
+{
+	struct pod *pod = data;
+	pod_init_forget(pod);
+	log_warning(&pod->node->log, "pod.init-ended", "pod %s: its init has ended, and with it the pid namespace", pod->id);
+	if (fiber_start(pod->node->fibers, run_stop, pod_ref(pod), NULL) < 0)
+		pod_unref(pod);
 }
 
 static int remove_locked(struct pod *pod, struct err *err)

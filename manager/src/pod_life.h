@@ -19,4 +19,7 @@ int pod_remove(struct pod *pod, struct err *err);
 /* Ends what a pod holds besides its record: for pod_remove(), and at the start for what a reboot or a crash left. */
 int pod_release(struct pod *pod, bool with_cgroup, struct err *err);
 
+/* For pod_init.h: the init of a pod has ended, so nothing is left that its containers could share. The pod is stopped. */
+void pod_lose_init(void *pod);
+
 void pod_event(const struct pod *pod, const char *action);

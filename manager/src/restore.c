@@ -16,6 +16,7 @@
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
 #include "manager/src/networks.h"
+#include "manager/src/pod_init.h"
 #include "manager/src/pod_life.h"
 #include "manager/src/pod_network.h"
 
@@ -162,6 +163,10 @@ static int settle_pod(struct pod *pod, struct err *err)
 		return pod_stop(pod, err);
 	if (pod->phase == POD_STOPPED && pod->record.network)
 		return pod_stop(pod, err);
+	if (pod->phase == POD_READY && pod_init_resume(pod, pod_lose_init, err) < 0) {
+		log_err(&pod->node->log, err, -ESRCH, "pod %.12s is stopped", pod->id);
+		return pod_stop(pod, err);
+	}
 	if (pod->phase == POD_STOPPED && (exists(pins) || exists(files)))
 		return pod_release(pod, false, err);
 	return 0;

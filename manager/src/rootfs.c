@@ -11,6 +11,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/container_bundle.h"
+#include "manager/src/pod_user.h"
 #include "manager/src/spec.h"
 
 #define GROUPS_MAX 256
@@ -96,6 +97,7 @@ static int mount_with(struct container *container, const char *target, bool look
 	int r = image_store_resolve(node->images, container->record.image_id, &image, err);
 	if (r < 0)
 		return r;
+	const struct pod_user pod_user = pod_user_of(container->pod->config);
 	struct helper_user user = {
 		.name = wanted_user(container, image, arena),
 		.group_only_given = security_of(container)->supplemental_groups_policy ==
@@ -106,8 +108,13 @@ static int mount_with(struct container *container, const char *target, bool look
 		.lowers = image_lowers(image, arena),
 		.data = arena_printf(arena, "%s/%s", node->places.rootfs, container->id),
 		.target = target,
+		.user_namespace = pod_user.own ? arena_printf(arena, "%s/%s/user", node->places.pins, container->pod->id) : NULL,
+		.owner_uid = pod_user.host_uid,
+		.owner_gid = pod_user.host_gid,
 		.user = look_up ? &user : NULL,
 	};
+	if (pod_user.own && !mount.user_namespace)
+		return -ENOMEM;
 	if (!user.name || !mount.layers || !mount.lowers || !mount.data)
 		return -ENOMEM;
 	r = container_mount_label(container, arena, &mount.context);
@@ -124,6 +131,17 @@ static int mount_with(struct container *container, const char *target, bool look
 	return 0;
 }
 
+/* An id that the pod's user namespace does not map cannot be anybody's in it. */
+static int check_mapped(const struct container *container, const struct helper_user_found *found, struct err *err)
+{
+	const struct pod_user user = pod_user_of(container->pod->config);
+	if (!user.own || (found->uid < user.uid_count && found->gid < user.gid_count))
+		return 0;
+	return err_set(err, -EINVAL, "container.user",
+		       "user %u, group %u: expected ids below %u and %u, which is what the pod's user namespace maps",
+		       found->uid, found->gid, user.uid_count, user.gid_count);
+}
+
 int rootfs_prepare(struct container *container, struct err *err)
 {
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
@@ -133,6 +151,8 @@ int rootfs_prepare(struct container *container, struct err *err)
 		r = mount_with(container, NULL, true, &arena, &reply, err);
 	if (r == 0 && !reply.user)
 		r = err_set(err, -EIO, "helper.answer", "the helper gave no user");
+	if (r == 0)
+		r = check_mapped(container, reply.user, err);
 	return r < 0 ? r : keep_user(container, reply.user);
 }
 

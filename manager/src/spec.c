@@ -10,6 +10,7 @@
 #include "core/base/array.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "manager/src/pod_user.h"
 #include "manager/src/spec_internal.h"
 
 int spec_strings_add(struct spec_builder *builder, struct spec_strings *strings, const char *text)
@@ -55,10 +56,7 @@ const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input 
 
 bool spec_has_user_namespace(const struct spec_input *input)
 {
-	const Cri__LinuxPodSandboxConfig *pod = input->pod ? input->pod->linux : NULL;
-	const Cri__NamespaceOption *options = pod && pod->security_context ? pod->security_context->namespace_options : NULL;
-	const Cri__UserNamespace *users = options ? options->userns_options : NULL;
-	return users && users->mode == CRI__NAMESPACE_MODE__POD && users->n_uids;
+	return input->pod && pod_user_of(input->pod).own;
 }
 
 bool spec_is_privileged(const Cri__ContainerConfig *container)

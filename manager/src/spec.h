@@ -38,7 +38,7 @@ struct spec_input {
 	const char *files;    /* the pod's hosts, hostname, resolv.conf, shm */
 	const char *volumes;  /* where images are mounted: the N-th mount's at N/SPEC_VOLUME_NAME */
 	const char *hostname; /* for $HOSTNAME; NULL: not set */
-	const char *pid_namespace; /* path to join; NULL: a new one, or the host's where the configuration says so */
+	const char *pid_namespace; /* of the target container, for the mode TARGET */
 	uint32_t uid;
 	uint32_t gid;
 	const uint32_t *groups;
@@ -78,6 +78,11 @@ const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input 
 
 /* Do the pod's containers have ids of their own? */
 bool spec_has_user_namespace(const struct spec_input *input);
+/* Which pid namespace a container has: CONTAINER, POD, NODE or TARGET. */
+Cri__NamespaceMode spec_pid_mode(const Cri__PodSandboxConfig *pod, const Cri__ContainerConfig *container);
+
+/* The security context, or one of defaults where there is none. Of the input, only the container counts. */
+const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input *input);
 
 bool spec_is_privileged(const Cri__ContainerConfig *container);
 

@@ -68,6 +68,7 @@ int spec_add_cdi_groups(struct spec_builder *builder, struct oci_user *user);
 bool spec_device_access_is_valid(const char *access);
 
 int spec_make_resources(struct spec_builder *builder, struct oci_resources *resources);
+int spec_make_namespaces(struct spec_builder *builder, struct oci_linux *linux_);
 int spec_make_linux(struct spec_builder *builder, const struct oci_capabilities *capabilities,
 		    struct oci_linux *ret_linux);
 int spec_make_labels(struct spec_builder *builder, struct oci_process *process, struct oci_linux *linux_);

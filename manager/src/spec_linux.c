@@ -15,52 +15,6 @@ static const char *const READONLY_PATHS[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL,
 };
 
-/* --- namespaces --- */
-
-static const Cri__NamespaceOption *pod_namespace_options(const struct spec_input *input)
-{
-	const Cri__LinuxPodSandboxConfig *pod = input->pod->linux;
-	return pod && pod->security_context ? pod->security_context->namespace_options : NULL;
-}
-
-static Cri__NamespaceMode pid_mode(const struct spec_input *input)
-{
-	const Cri__NamespaceOption *options = spec_security(input)->namespace_options;
-	return options ? options->pid : CRI__NAMESPACE_MODE__CONTAINER;
-}
-
-static int make_namespaces(struct spec_builder *builder, struct oci_linux *linux_)
-{
-	const struct spec_input *input = builder->input;
-	const Cri__NamespaceOption *pod = pod_namespace_options(input);
-	bool host_network = pod && pod->network == CRI__NAMESPACE_MODE__NODE;
-	bool host_ipc = pod && pod->ipc == CRI__NAMESPACE_MODE__NODE;
-	bool host_pid = pid_mode(input) == CRI__NAMESPACE_MODE__NODE;
-	if (pid_mode(input) == CRI__NAMESPACE_MODE__POD)
-		spec_cut(builder, "a pid namespace for the whole pod is not served yet: this container has one of its own");
-	struct oci_namespace *namespaces = arena_array(builder->arena, 6, sizeof *namespaces);
-	const char *network = arena_printf(builder->arena, "%s/net", input->pins);
-	const char *ipc = arena_printf(builder->arena, "%s/ipc", input->pins);
-	const char *uts = arena_printf(builder->arena, "%s/uts", input->pins);
-	if (!namespaces || !network || !ipc || !uts)
-		return -ENOMEM;
-	size_t count = 0;
-	namespaces[count++] = (struct oci_namespace){"mount", NULL};
-	if (!host_network)
-		namespaces[count++] = (struct oci_namespace){"network", network};
-	if (!host_ipc)
-		namespaces[count++] = (struct oci_namespace){"ipc", ipc};
-	if (!host_network)
-		namespaces[count++] = (struct oci_namespace){"uts", uts};
-	if (!host_pid)
-		namespaces[count++] = (struct oci_namespace){"pid", input->pid_namespace};
-	if (!spec_security(input)->privileged)
-		namespaces[count++] = (struct oci_namespace){"cgroup", NULL};
-	linux_->namespaces = namespaces;
-	linux_->namespaces_count = count;
-	return 0;
-}
-
 /* --- the rest --- */
 
 /* procMount "Unmasked" comes as two empty lists, which is also what a client sends that knows nothing of the matter. A
@@ -108,7 +62,7 @@ int spec_make_linux(struct spec_builder *builder, const struct oci_capabilities 
 		return -ENOMEM;
 	ret_linux->resources = resources;
 	ret_linux->cgroups_path = arena_printf(builder->arena, "/%s", builder->input->cgroup);
-	int r = ret_linux->cgroups_path ? make_namespaces(builder, ret_linux) : -ENOMEM;
+	int r = ret_linux->cgroups_path ? spec_make_namespaces(builder, ret_linux) : -ENOMEM;
 	if (r == 0)
 		r = spec_make_devices(builder, &devices);
 	if (r == 0)

@@ -44,7 +44,8 @@ class Kubelet:
     def pod_config(self, name=None, **fields):
         self.number += 1
         name = name or f"pod{self.number}"
-        linux = {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}
+        # privileged: that a container of it may be (test_manager_sandbox.py has one where none may)
+        linux = {"security_context": {"namespace_options": {"pid": "CONTAINER"}, "privileged": True}}
         return {"metadata": {"name": name, "uid": "uid-" + name, "namespace": "default"},
                 "log_directory": os.path.join(self.folder, "logs"), "linux": linux, **fields}
 

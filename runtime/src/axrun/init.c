@@ -302,13 +302,23 @@ static void __attribute__((noreturn)) end(const struct init *init, const struct 
 	_exit(1);
 }
 
+int init_join_pid_namespace(const struct launch *launch, struct err *err)
+{
+	for (size_t i = 0; i < NS_KINDS; i++)
+		if (NS_KIND[i].flag == CLONE_NEWPID && launch->joined[i] >= 0)
+			return ns_join(launch->joined[i], &NS_KIND[i], err);
+	return 0;
+}
+
 /* Where a user namespace is joined, the first process must be born inside of it, so that its new namespaces belong there:
  * a helper joins, clones it as its own sibling, and tells its pid and pidfd (the descriptor table is shared). */
 static void __attribute__((noreturn)) run_helper(const struct launch *launch, size_t user_index)
 {
 	struct init init = {.launch = launch, .report = launch->sync_socket, .console = -1};
 	struct err err = {0};
-	int r = ns_join(launch->joined[user_index], &NS_KIND[user_index], &err);
+	int r = init_join_pid_namespace(launch, &err);
+	if (r == 0)
+		r = ns_join(launch->joined[user_index], &NS_KIND[user_index], &err);
 	if (r < 0)
 		end(&init, &err, r);
 	struct process_clone how = {.flags = launch->new_namespaces | CLONE_PARENT, .cgroup_fd = -1};

@@ -28,6 +28,7 @@
 #include "runtime/src/axrun/process_limits.h"
 #include "runtime/src/axrun/seccomp.h"
 #include "runtime/src/axrun/seccomp_notify.h"
+#include "runtime/src/axrun/stdio.h"
 #include "runtime/src/axrun/sync.h"
 
 #ifndef CLONE_NEWTIME
@@ -240,14 +241,6 @@ static int clone_by_helper(struct launch *launch, struct launched *launched, str
 	return take_helpers_child(launch, launched, helper, err);
 }
 
-static int join_pid_namespace(const struct launch *launch, struct err *err)
-{
-	for (size_t i = 0; i < NS_KINDS; i++)
-		if (NS_KIND[i].flag == CLONE_NEWPID && launch->joined[i] >= 0)
-			return ns_join(launch->joined[i], &NS_KIND[i], err); /* concerns children alone */
-	return 0;
-}
-
 static int clone_directly(struct launch *launch, struct launched *launched, struct err *err)
 {
 	/* cgroup and time namespaces are made by the process itself, once it is where they begin */
@@ -267,11 +260,13 @@ static int clone_directly(struct launch *launch, struct launched *launched, stru
 int launcher_clone(struct launch *launch, struct launched *ret_launched, struct err *err)
 {
 	struct launched launched = {0};
+	stdio_give_to_user(launch);
 	int r = make_sync(launch, &launched, err);
 	if (r < 0)
 		return r;
-	r = join_pid_namespace(launch, err);
-	bool by_helper = launch->any_user && !launch->new_user;
+	bool by_helper = launch->any_user && !launch->new_user; /* which joins by itself: it tells the pid that we know */
+	if (!by_helper)
+		r = init_join_pid_namespace(launch, err);
 	if (r == 0)
 		r = by_helper ? clone_by_helper(launch, &launched, err) : clone_directly(launch, &launched, err);
 	if (r < 0) {
@@ -285,6 +280,7 @@ int launcher_clone(struct launch *launch, struct launched *ret_launched, struct 
 int launcher_clone_exec(struct launch *launch, int container_pidfd, struct launched *ret_launched, struct err *err)
 {
 	struct launched launched = {0};
+	stdio_give_to_user(launch);
 	int r = make_sync(launch, &launched, err);
 	if (r < 0)
 		return r;

@@ -130,7 +130,7 @@ static int make_filesystem(const struct launch *launch, const struct oci_mount *
 	struct mount_option all[MOUNT_DATA_MAX + 3];
 	size_t count = 0;
 	char mode[16];
-	if (str_equal(mount->type, "devpts") && launch->new_user)
+	if (str_equal(mount->type, "devpts") && launch->any_user)
 		drop_unmapped_gid(launch, options);
 	/* "none" is customary for file systems without a source; keeping names out of them costs nothing to callers */
 	if (!str_empty(mount->source))
