@@ -117,15 +117,16 @@ static int add_one(struct node *node, const struct cni_list *list, const struct 
 	return 0;
 }
 
-int cni_add(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment, json_t **ret_result,
-	    struct err *err)
+int cni_add(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment,
+	    const struct cni_listener *listener, struct err *err)
 {
 	scoped_json json_t *result = NULL;
 	int r = 0;
-	for (size_t i = 0; r == 0 && i < list->plugins_count; i++)
+	for (size_t i = 0; r == 0 && i < list->plugins_count; i++) {
 		r = add_one(node, list, &list->plugins[i], attachment, &result, err);
-	if (r == 0)
-		*ret_result = TAKE(result);
+		if (r == 0)
+			r = listener->on_result(result, listener->data, err);
+	}
 	return r;
 }
 

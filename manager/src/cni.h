@@ -20,13 +20,20 @@ struct cni_attachment {
 	const char *interface;
 	const char *args;	    /* CNI_ARGS */
 	const json_t *capabilities; /* object: for plugins that ask for one of them (CONVENTIONS.md); NULL: none */
-	const json_t *result;	    /* of ADD; NULL: not known */
+	const json_t *result;	    /* of ADD, as far as it came; NULL: not known */
 };
 
-/* ADD. *ret_result is the last plugin's, the caller's. On failure the caller runs cni_delete(). Parks.
- * Errors: of cni_plugin_run() and cni_plugin_find(), -EINVAL (a result that is none). */
-int cni_add(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment, json_t **ret_result,
-	    struct err *err);
+/* Is told the result after each plugin of an ADD; it may keep a reference. */
+struct cni_listener {
+	int (*on_result)(json_t *result, void *data, struct err *err);
+	void *data;
+};
+
+/* ADD. What @listener was told last is the result. On failure the caller runs cni_delete(), with what is known until then:
+ * some plugins find by it alone what they made (firewall its rules). Parks.
+ * Errors: of cni_plugin_run() and cni_plugin_find(), -EINVAL (a result that is none), of the listener. */
+int cni_add(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment,
+	    const struct cni_listener *listener, struct err *err);
 
 /* DEL: may be repeated, and may come without an ADD before it. Parks. */
 int cni_delete(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment, struct err *err);

@@ -11,6 +11,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/codec/json.h"
 #include "core/sys/fd.h"
 #include "manager/src/cni.h"
 #include "manager/src/cni_result.h"
@@ -22,6 +23,8 @@
 #define INTERFACE "eth0" /* as everybody calls it */
 #define LIST_ARENA_MAX (4 << 20)
 #define FILE_BYTES_MAX (64 << 10)
+#define RESULT_BYTES_MAX (2 << 20)
+#define RESULT_FILE "network-result.json" /* in the pod's files: until its record has it */
 
 /* For containers of the command line: its own wish for a private network without an interface. */
 #define ANNOTATION_MODE "axle.network.mode"
@@ -64,9 +67,9 @@ static bool has_capability(const struct cni_list *list, const char *name)
 static int plan(struct pod *pod, const struct cni_list *list, struct err *err)
 {
 	struct network_record *record = &pod->network.record;
-	int r = has_capability(list, "portMappings")
-			? 0
-			: refuse_ports(pod, "no plugin of the network has the capability portMappings", err);
+	int r = cni_find_plugins(pod->node, list, err); /* before anything is done: DEL would miss them too */
+	if (r == 0 && !has_capability(list, "portMappings"))
+		r = refuse_ports(pod, "no plugin of the network has the capability portMappings", err);
 	if (r == 0)
 		r = pod_network_args(pod->id, pod->config->metadata, &pod->arena, &record->args, err);
 	if (r == 0)
@@ -102,6 +105,28 @@ int pod_network_plan(struct pod *pod, struct err *err)
 	return err_set(err, r, "network.not-ready", "the pod cannot get a network: %s", err_text(&why, r));
 }
 
+/* --- the pod's files --- */
+
+static int read_file(const struct pod *pod, const char *name, struct buf *ret_text, char **ret_path, struct err *err)
+{
+	scoped_free char *files = pod_files_path(pod);
+	scoped_free char *path = files ? str_printf("%s/%s", files, name) : NULL;
+	if (!path)
+		return -ENOMEM;
+	int r = file_read_at(AT_FDCWD, path, ret_text, err);
+	if (r == 0)
+		*ret_path = TAKE(path);
+	return r;
+}
+
+/* In place: the file keeps its owner, and no container is there yet to see half of it. */
+static int write_file(const char *path, const struct buf *text, struct err *err)
+{
+	scoped_fd int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+	int r = fd < 0 ? -errno : fd_write_all(fd, text->data ? text->data : "", text->size);
+	return r < 0 ? err_sys(err, r, "pod.files", "write %s", path) : 0;
+}
+
 /* --- the verbs --- */
 
 /* The pin, where it is one: after a reboot there is none, and plugins would take a plain file for damage. */
@@ -132,6 +157,15 @@ static int open_attachment(const struct pod *pod, struct arena *arena, struct cn
 	return cni_list_decode(record->name, record->list, arena, ret_list, err);
 }
 
+/* What axled knew when it was killed during ADD. After a reboot the file is gone, as is what it speaks of. */
+static void find_result(struct pod *pod)
+{
+	scoped_done(buf_done) struct buf text = {.max = RESULT_BYTES_MAX};
+	scoped_free char *path = NULL;
+	if (!pod->network.record.result && read_file(pod, RESULT_FILE, &text, &path, NULL) == 0)
+		(void)json_parse(path, text.data ? text.data : "", text.size, &pod->network.record.result, NULL);
+}
+
 int pod_network_check(struct pod *pod, struct err *err)
 {
 	if (!pod->record.network || pod->phase != POD_READY)
@@ -150,6 +184,7 @@ int pod_network_detach(struct pod *pod, struct err *err)
 	scoped_done(arena_done) struct arena arena = {.max = LIST_ARENA_MAX};
 	scoped_done(cni_list_done) struct cni_list list = {0};
 	struct cni_attachment attachment = {0};
+	find_result(pod);
 	int r = open_attachment(pod, &arena, &list, &attachment, err);
 	if (r == 0)
 		r = cni_delete(pod->node, &list, &attachment, err);
@@ -159,27 +194,7 @@ int pod_network_detach(struct pod *pod, struct err *err)
 	return 0;
 }
 
-/* --- the pod's files --- */
-
-static int read_file(const struct pod *pod, const char *name, struct buf *ret_text, char **ret_path, struct err *err)
-{
-	scoped_free char *files = pod_files_path(pod);
-	scoped_free char *path = files ? str_printf("%s/%s", files, name) : NULL;
-	if (!path)
-		return -ENOMEM;
-	int r = file_read_at(AT_FDCWD, path, ret_text, err);
-	if (r == 0)
-		*ret_path = TAKE(path);
-	return r;
-}
-
-/* In place: the file keeps its owner, and no container is there yet to see half of it. */
-static int write_file(const char *path, const struct buf *text, struct err *err)
-{
-	scoped_fd int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
-	int r = fd < 0 ? -errno : fd_write_all(fd, text->data ? text->data : "", text->size);
-	return r < 0 ? err_sys(err, r, "pod.files", "write %s", path) : 0;
-}
+/* --- what the pod is told --- */
 
 /* The pod's name stands for its addresses, no longer for the loopback device's. */
 static int add_to_hosts(const struct pod *pod, struct arena *arena, struct err *err)
@@ -246,6 +261,20 @@ static int take_result(struct pod *pod, struct arena *arena, struct err *err)
 	return r < 0 ? r : write_resolv_conf(pod, &result.dns, err);
 }
 
+/* Kept in memory and, until the record has it, in a file of this boot. */
+static int note_result(json_t *result, void *data, struct err *err)
+{
+	struct pod *pod = data;
+	scoped_free char *files = pod_files_path(pod);
+	scoped_free char *path = files ? str_printf("%s/" RESULT_FILE, files) : NULL;
+	scoped_free char *text = json_dumps(result, JSON_COMPACT);
+	if (!path || !text)
+		return -ENOMEM;
+	json_decref(pod->network.record.result);
+	pod->network.record.result = json_incref(result);
+	return file_replace_at(AT_FDCWD, path, text, strlen(text), 0600, FILE_VOLATILE, err);
+}
+
 int pod_network_attach(struct pod *pod, struct err *err)
 {
 	if (!pod->record.network)
@@ -254,8 +283,9 @@ int pod_network_attach(struct pod *pod, struct err *err)
 	scoped_done(cni_list_done) struct cni_list list = {0};
 	struct cni_attachment attachment = {0};
 	int r = open_attachment(pod, &arena, &list, &attachment, err);
+	const struct cni_listener listener = {.on_result = note_result, .data = pod};
 	if (r == 0)
-		r = cni_add(pod->node, &list, &attachment, &pod->network.record.result, err);
+		r = cni_add(pod->node, &list, &attachment, &listener, err);
 	return r < 0 ? r : take_result(pod, &arena, err);
 }
 

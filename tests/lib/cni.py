@@ -197,3 +197,113 @@ def pod_rules():
 def in_namespace(pin, *command, **options):
     """Runs a program in the network namespace at @pin."""
     return subprocess.run(["nsenter", f"--net={pin}", *command], text=True, capture_output=True, check=False, **options)
+
+
+# Traffic. The far end is a process in the other namespace; the near end is the caller, or a process too.
+
+ECHO = """
+import socket, sys
+family, address, kind = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+kinds = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
+server = socket.socket(family, *kinds[kind])
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind((address, 80))
+if kind != "udp":
+    server.listen()
+print("up", flush=True)
+while True:
+    if kind == "udp":
+        data, peer = server.recvfrom(65536)
+        server.sendto(data, peer)
+        continue
+    connection, _ = server.accept()
+    mode = connection.recv(1)
+    if mode == b"e":  # echo one line
+        connection.sendall(connection.recv(100))
+    elif mode == b"s":  # swallow, then answer
+        while connection.recv(1 << 20):
+            pass
+        connection.sendall(b"k")
+    elif mode == b"g":  # give
+        connection.sendall(bytes(int(connection.recv(100))))
+    connection.close()
+"""
+
+ASK = """
+import socket, sys, time
+family, address, port, kind = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+kinds = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, 132)}
+end = time.monotonic() + float(sys.argv[5])
+while time.monotonic() < end:  # anew each time: a gateway's address of IPv6 may still be tentative
+    with socket.socket(family, *kinds[kind]) as client:
+        client.settimeout(min(1, max(0.1, end - time.monotonic())))
+        try:
+            client.connect((address, port))
+            client.sendall(b"epong" if kind != "udp" else b"pong")
+            print(client.recv(100).decode())
+            break
+        except OSError:
+            time.sleep(0.05)
+"""
+
+
+def family(address):
+    return str(int(socket.AF_INET6 if ":" in address else socket.AF_INET))
+
+
+class Server:
+    """Something on port 80 of an address in the network namespace at @pin (None: here)."""
+
+    def __init__(self, pin, address="0.0.0.0", kind="tcp"):
+        enter = ["nsenter", f"--net={pin}"] if pin else []
+        self.process = subprocess.Popen([*enter, "/usr/bin/python3", "-c", ECHO, family(address), address, kind],
+                                        stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "up\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def ask(pin, address, port=80, kind="tcp", seconds=10):
+    """Does the server there answer to somebody in the namespace at @pin (None: here)?"""
+    enter = ["nsenter", f"--net={pin}"] if pin else []
+    done = subprocess.run([*enter, "/usr/bin/python3", "-c", ASK, family(address), address, str(port), kind, str(seconds)],
+                          capture_output=True, text=True, check=False)
+    return done.stdout == "pong\n"
+
+
+def sh(*lines):
+    for line in lines:
+        done = subprocess.run(line.split(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+
+
+class Outside:
+    """Another machine: a network namespace with a link to this one, 192.0.2.1 and 2001:db8::1 here, .2 and ::2 there."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo up; exec sleep 100000"], stdout=subprocess.PIPE,
+                                        text=True)
+        assert self.process.stdout.readline() == "up\n"
+        self.pin = f"/proc/{self.process.pid}/ns/net"
+        sh(f"ip link add axout0 type veth peer name eth0 netns {self.process.pid}",
+           "ip addr add 192.0.2.1/24 dev axout0", "ip addr add 2001:db8::1/64 dev axout0 nodad", "ip link set axout0 up")
+        self.sh("ip addr add 192.0.2.2/24 dev eth0", "ip addr add 2001:db8::2/64 dev eth0 nodad", "ip link set lo up",
+                "ip link set eth0 up", "ip route add default via 192.0.2.1", "ip route add default via 2001:db8::1")
+
+    def sh(self, *lines):
+        sh(*(f"nsenter --net={self.pin} {line}" for line in lines))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["ip", "link", "del", "axout0"], check=False, capture_output=True)
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
