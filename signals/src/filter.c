@@ -138,12 +138,6 @@ int filter_parse(const char *text, size_t length, const struct datatype *type, s
 	return 0;
 }
 
-void filter_slow_down(struct filter *filter, int64_t interval_ns)
-{
-	if (interval_ns > filter->interval_ns)
-		filter->interval_ns = interval_ns;
-}
-
 static size_t add_text(char *text, size_t at, const char *name, const char *numbers)
 {
 	int n = snprintf(text + at, FILTER_TEXT_MAX - at, "%s%s%s%s", at ? "," : "", name, *numbers ? "=" : "", numbers);

@@ -48,9 +48,6 @@ enum filter_verdict {
  * Errors: -ENOENT (no such filter, or none for this type: the name does not exist). */
 int filter_parse(const char *text, size_t length, const struct datatype *type, struct filter *ret_filter);
 
-/* At most one update each @interval_ns (0: as it is): a limit that its reader did not choose. */
-void filter_slow_down(struct filter *filter, int64_t interval_ns);
-
 /* The one spelling of a filter: what all its spellings share. Returns its length. */
 size_t filter_format(const struct filter *filter, char ret_text[static FILTER_TEXT_MAX]);
 

@@ -113,6 +113,7 @@ struct computing {
 	const struct grant *grants;
 	size_t count;
 	struct view *view;
+	bool *any_rate;
 };
 
 /* Of several grants that hold, each adds; the slowest rate that lets read is not the container's to escape. */
@@ -133,6 +134,7 @@ static void compute_leaf(const struct computing *computing, signal_id id, const 
 	}
 	computing->view->rights[id] = (uint8_t)rights;
 	computing->view->intervals_ns[id] = interval_ns == INT64_MAX ? 0 : interval_ns;
+	*computing->any_rate |= computing->view->intervals_ns[id] != 0;
 }
 
 /* A branch exists where something below it does. */
@@ -155,7 +157,8 @@ int view_compute(const struct store *store, const struct view_request *request, 
 		view_done(&view);
 		return -ENOMEM;
 	}
-	const struct computing computing = {store, request, grants, count, &view};
+	bool any_rate = false;
+	const struct computing computing = {store, request, grants, count, &view, &any_rate};
 	for (uint32_t node = NODE_ROOT; node != NODE_NONE; node = catalogue_next(catalogue, NODE_ROOT, node)) {
 		char path[CATALOGUE_PATH_MAX];
 		if (!node_is_leaf(catalogue_node(catalogue, node)))
@@ -163,6 +166,10 @@ int view_compute(const struct store *store, const struct view_request *request, 
 		catalogue_path(catalogue, node, path);
 		compute_leaf(&computing, store_id(store, node), path);
 		lift_rights(&computing, node);
+	}
+	if (any_rate && !(view.samples = calloc(ids, sizeof(struct view_sample *)))) {
+		view_done(&view);
+		return -ENOMEM;
 	}
 	*ret_view = view;
 	return 0;

@@ -115,6 +115,12 @@ int store_may(const struct store *store, const struct subject *subject, signal_i
 /* Does not check rights. @id must be a leaf's. */
 void store_get(const struct store *store, signal_id id, struct reading *ret_reading);
 
+/* The same as @view sees it (NULL: the host): where a rate is granted, a value that changes no more often. All that shows
+ * values to a subject reads them by this. */
+void store_read(const struct store *store, const struct view *view, signal_id id, struct reading *ret_reading);
+/* When a value that @view does not see yet will be seen (CLOCK_BOOTTIME). INT64_MAX: it sees the present one. */
+int64_t store_read_due(const struct store *store, const struct view *view, signal_id id);
+
 /* Errors: -ENOENT (no leaf), -EACCES, -EINVAL, -ERANGE, -EMSGSIZE (value_parse), -EBUSY (another claims it).
  * @source_ns: 0 for none. @provider: the caller's own claim, or NULL. */
 struct provider;
@@ -156,6 +162,7 @@ struct subscription {
 	struct timer timer;	/* private */
 	struct store *store;	/* private */
 	signal_id id;
+	const struct view *view; /* whose rate holds; NULL: the host */
 	struct filter filter;
 	struct filter_state *state; /* NULL: own_state; else memory of the owner's that outlives the daemon */
 	struct filter_state own_state;
@@ -219,9 +226,12 @@ int store_answer(struct store *store, struct provider *provider, uint64_t reques
 /* ---- telling (JSON of one line, without newline) ---- */
 
 int store_add_meta(const struct store *store, signal_id id, struct buf *ret_json);
-int store_add_state(const struct store *store, signal_id id, struct buf *ret_json);
+int store_add_state(const struct store *store, const struct view *view, signal_id id, struct buf *ret_json);
 /* The leaves below a branch that @subject may read: an object of relative paths and values; unavailable ones are null. */
 int store_add_branch(const struct store *store, const struct subject *subject, signal_id branch, struct buf *ret_json);
+/* What @subject may do: {"view":true,"uid":N,"name":...,"read":[patterns],"actuate":[...],"publish":[...],"rates":{pattern:
+ * updates a second}}. */
+int store_add_grants(const struct store *store, const struct subject *subject, struct buf *ret_json);
 /* Who provides, how many wait: {"path":...,"provider":...,"watchers":N} */
 int store_add_who(const struct store *store, signal_id id, struct buf *ret_json);
 

@@ -162,10 +162,10 @@ static int add_origin(const struct store *store, signal_id id, const struct read
 	return r < 0 ? r : add_text(json, "provider", provider_name(store, id));
 }
 
-int store_add_state(const struct store *store, signal_id id, struct buf *ret_json)
+int store_add_state(const struct store *store, const struct view *view, signal_id id, struct buf *ret_json)
 {
 	struct reading reading;
-	store_get(store, id, &reading);
+	store_read(store, view, id, &reading);
 	int r = add_path(store, id, ret_json);
 	if (r == 0)
 		r = buf_add_text(ret_json, ",\"value\":");
@@ -202,7 +202,7 @@ int store_add_branch(const struct store *store, const struct subject *subject, s
 		if (!node_is_leaf(catalogue_node(store->catalogue, node)) || store_may(store, subject, id, RIGHT_READ) < 0)
 			continue;
 		catalogue_path(store->catalogue, node, path);
-		store_get(store, id, &reading);
+		store_read(store, subject->view, id, &reading);
 		r = buf_printf(ret_json, "%s\"%s\":", first ? "" : ",", path + prefix);
 		if (r == 0)
 			r = add_value(store, id, &reading, ret_json);

@@ -1,5 +1,6 @@
 /* Watchers, and subscriptions: watchers behind a filter. */
 #include "signals/src/store_internal.h"
+#include "signals/src/view.h"
 
 void store_watch(struct store *store, signal_id id, struct watcher *watcher)
 {
@@ -69,10 +70,29 @@ static void judge(struct subscription *subscription, const struct reading *readi
 	}
 }
 
+/* In a view with a rate it is a sample that is judged; what is newer than that has its time. */
+static void judge_in_view(struct subscription *subscription, const struct reading *reading)
+{
+	struct reading seen;
+	if (!subscription->view) {
+		judge(subscription, reading);
+		return;
+	}
+	int64_t due = store_read_due(subscription->store, subscription->view, subscription->id);
+	store_read(subscription->store, subscription->view, subscription->id, &seen);
+	if (!view_interval_ns(subscription->view, subscription->id))
+		seen.changed = reading->changed;
+	judge(subscription, &seen);
+	if (!subscription->store || due == INT64_MAX || (subscription->timer.place && subscription->timer.due_ns <= due))
+		return;
+	subscription->state->waiting = true;
+	(void)timer_set(&subscription->store->timers, &subscription->timer, due);
+}
+
 static void updated(struct watcher *watcher, signal_id id, const struct reading *reading)
 {
 	(void)id;
-	judge(of_watcher(watcher), reading);
+	judge_in_view(of_watcher(watcher), reading);
 }
 
 /* The rate allows what waited: the newest, if it still passes. */
@@ -84,7 +104,7 @@ static void rate_due(struct timer *timer)
 		return;
 	subscription->state->waiting = false;
 	store_get(subscription->store, subscription->id, &reading);
-	judge(subscription, &reading);
+	judge_in_view(subscription, &reading);
 }
 
 void store_subscribe(struct store *store, struct subscription *subscription, bool resume)
@@ -101,7 +121,7 @@ void store_subscribe(struct store *store, struct subscription *subscription, boo
 		(void)timer_set(&store->timers, &subscription->timer,
 				filter_due(&subscription->filter, subscription->state));
 	else
-		judge(subscription, &reading);
+		judge_in_view(subscription, &reading);
 }
 
 void store_unsubscribe(struct subscription *subscription)

@@ -444,7 +444,8 @@ START_TEST(a_view_shows_what_was_granted_and_at_its_rate)
 	rights[store_find(world.store, "V")] = RIGHT_READ;
 	rights[speed] = rights[name] = RIGHT_READ;
 	intervals_ns[speed] = 3600ll * 1000000000; /* one an hour */
-	struct view view = {.rights = rights, .intervals_ns = intervals_ns, .count = sizeof rights};
+	struct view_sample *samples[16] = {0};
+	struct view view = {.rights = rights, .intervals_ns = intervals_ns, .samples = samples, .count = sizeof rights};
 	struct subject inside = {.view = &view, .uid = 0, .name = "pod"};
 	struct talk reader = {.carrier = {.has_output = has_output}};
 	struct talk writer;
@@ -458,6 +459,11 @@ START_TEST(a_view_shows_what_was_granted_and_at_its_rate)
 	hear(&reader, "name 1 1 V.Speed\nname 1 2 V.Name\nok 1 2\n");
 	say(&writer, "open V.Speed\nopen V.Name\n1 5\n1 6\n2 a\n2 b\n");
 	hear(&reader, "1 5\n2 a\n2 b\n"); /* the second speed must wait for its hour */
+	say(&reader, "get V.Speed\nsub V.Speed\n");
+	hear(&reader, "ok 5\nname 2 3 V.Speed\nok 2 1\n3 5\n"); /* however it is asked for */
+	say(&reader, "grants\n");
+	hear(&reader, "ok {\"view\":true,\"uid\":0,\"name\":\"pod\",\"read\":[\"V.Speed\",\"V.Name\"],\"actuate\":[],"
+		      "\"publish\":[],\"rates\":{\"V.Speed\":0.000277778}}\n");
 	rights[name] = 0;
 	line_session_recheck(reader.session);
 	hear(&reader, "gone 2\n");
@@ -465,6 +471,8 @@ START_TEST(a_view_shows_what_was_granted_and_at_its_rate)
 	hear(&reader, "");
 	line_session_free(reader.session);
 	line_session_free(writer.session);
+	free(samples[speed]->text);
+	free(samples[speed]);
 	world_close(&world);
 }
 END_TEST

@@ -153,6 +153,7 @@ void file_free(struct file *file)
 	stream_drop_parked(file, -EIO);
 	store_unsubscribe(&file->subscription);
 	store_unwatch(&file->watcher);
+	timer_cancel(store_timers(file->connection->files->store), &file->due);
 	store_release(files->store, &file->provider);
 	mux_end(file);
 	files->open[file->handle] = NULL;

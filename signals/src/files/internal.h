@@ -34,7 +34,8 @@ struct file {
 	uint32_t handle;
 	struct connection *connection;
 	struct subscription subscription; /* of a stream */
-	struct watcher watcher;		  /* of a snapshot file somebody polls */
+	struct watcher watcher;		  /* of a snapshot file somebody polls, */
+	struct timer due;		  /* and when a view's rate shows it something newer */
 	struct provider provider;	  /* of FILE_PROVIDE */
 	struct line_session *session;	  /* of FILE_MUX, and the next three */
 	struct line_carrier carrier;

@@ -85,7 +85,7 @@ void files_fill_attr(const struct connection *connection, uint64_t node, const s
 		attr.size = FILE_SIZE;
 		attr.blocks = 0;
 		if (!kind_spans_signals(ref->kind)) {
-			store_get(connection->files->store, ref->signal, &reading);
+			store_read(connection->files->store, connection->view, ref->signal, &reading);
 			attr.mtime = (uint64_t)(reading.receive_ns / NS_PER_SECOND);
 			attr.mtimensec = (uint32_t)(reading.receive_ns % NS_PER_SECOND);
 		}

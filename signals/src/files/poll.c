@@ -19,7 +19,7 @@ static uint32_t ready(const struct file *file)
 		return stream_has_data(file) ? events | POLLIN | POLLRDNORM : events;
 	/* a value is always readable; POLLPRI | POLLERR: there is a newer one (as in sysfs) */
 	struct reading reading;
-	store_get(file->connection->files->store, handle->signal, &reading);
+	store_read(file->connection->files->store, file->connection->view, handle->signal, &reading);
 	events |= POLLIN | POLLRDNORM;
 	return reading.sequence != handle->seen_sequence ? events | POLLPRI | POLLERR : events;
 }
@@ -33,11 +33,30 @@ void poll_wake(struct file *file)
 	fuse_channel_notify_poll(&file->connection->channel, handle->poll_handle);
 }
 
+static void rate_due(struct timer *timer)
+{
+	poll_wake((struct file *)((char *)timer - offsetof(struct file, due)));
+}
+
+/* Somebody waits for a value that the view's rate does not show yet. */
+static bool wait_for_rate(struct file *file)
+{
+	struct store *store = file->connection->files->store;
+	int64_t due = store_read_due(store, file->connection->view, file_handle(file)->signal);
+	if (due == INT64_MAX)
+		return false;
+	file->due.fire = rate_due;
+	(void)timer_set(store_timers(store), &file->due, due);
+	return true;
+}
+
 static void updated(struct watcher *watcher, signal_id id, const struct reading *reading)
 {
+	struct file *file = (struct file *)((char *)watcher - offsetof(struct file, watcher));
 	(void)id;
 	(void)reading;
-	poll_wake((struct file *)((char *)watcher - offsetof(struct file, watcher)));
+	if (!file_handle(file)->poll_armed || !wait_for_rate(file))
+		poll_wake(file);
 }
 
 static void watch(struct file *file)
@@ -60,6 +79,8 @@ void op_poll(struct connection *connection, const struct fuse_request *request)
 		if (request->in.poll.flags & FUSE_POLL_SCHEDULE_NOTIFY) {
 			watch(file);
 			table_commit(&handle->poll_armed, (uint8_t)1);
+			if (file->watcher.link)
+				(void)wait_for_rate(file);
 		}
 		out.revents = ready(file);
 	}

@@ -8,7 +8,7 @@
 static int value_text(struct file *file, struct buf *text, uint64_t *ret_sequence)
 {
 	struct reading reading;
-	store_get(file->connection->files->store, file_handle(file)->signal, &reading);
+	store_read(file->connection->files->store, file->connection->view, file_handle(file)->signal, &reading);
 	*ret_sequence = reading.sequence;
 	if (!reading.text)
 		return NO_VALUE_ANSWER;
@@ -28,8 +28,8 @@ static int json_text(struct file *file, struct buf *text, uint64_t *ret_sequence
 	else if (handle->kind == FILE_GROUP)
 		r = store_add_branch(store, &subject, handle->signal, text);
 	else if (store_node(store, handle->signal))
-		r = store_add_state(store, handle->signal, text);
-	store_get(store, handle->signal, &reading);
+		r = store_add_state(store, file->connection->view, handle->signal, text);
+	store_read(store, file->connection->view, handle->signal, &reading);
 	*ret_sequence = reading.sequence;
 	return r < 0 ? r : buf_add_char(text, '\n');
 }

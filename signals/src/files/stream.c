@@ -9,7 +9,6 @@
 
 #include "signals/src/files/internal.h"
 #include "signals/src/store_internal.h"
-#include "signals/src/view.h"
 
 #define RING_BLOCKS_SHORT 1 /* of numbers and booleans */
 #define RING_BLOCKS_LONG 8  /* 32 KiB: a line of VALUE_TEXT_MAX always fits */
@@ -293,8 +292,7 @@ int stream_start(struct file *file, const struct filter *filter, bool resume)
 	struct table_handle *handle = file_handle(file);
 	file->subscription.id = handle->signal;
 	file->subscription.filter = *filter;
-	if (file->connection->view)
-		filter_slow_down(&file->subscription.filter, view_interval_ns(file->connection->view, handle->signal));
+	file->subscription.view = file->connection->view;
 	file->subscription.state = &handle->filter;
 	file->subscription.deliver = deliver;
 	if ((handle->flags & O_ACCMODE) == O_WRONLY)

@@ -29,7 +29,7 @@ void session_ask_value(struct line_session *session, struct line_message *messag
 	struct reading reading = {0};
 	int r = find_leaf(session, message->word, RIGHT_READ, &id, &err);
 	if (r == 0)
-		store_get(session->store, id, &reading);
+		store_read(session->store, session->subject.view, id, &reading);
 	if (r < 0)
 		session_error(session, r, &err);
 	else if (!reading.text)
@@ -52,7 +52,7 @@ static int say_value(void *user, signal_id id)
 	char path[CATALOGUE_PATH_MAX];
 	struct reading reading = {0};
 	(void)store_path(session->store, id, path);
-	store_get(session->store, id, &reading);
+	store_read(session->store, session->subject.view, id, &reading);
 	listing->count++;
 	if (!reading.text)
 		return session_say(session, "item %s", path);
@@ -109,8 +109,24 @@ static void say_json(struct line_session *session, int r, const struct buf *json
 		session_error(session, r, NULL);
 }
 
-static void tell(struct line_session *session, const char *path,
-		 int (*add)(const struct store *store, signal_id id, struct buf *ret_json))
+typedef int add_json(const struct line_session *session, signal_id id, struct buf *ret_json);
+
+static int add_meta(const struct line_session *session, signal_id id, struct buf *ret_json)
+{
+	return store_add_meta(session->store, id, ret_json);
+}
+
+static int add_state(const struct line_session *session, signal_id id, struct buf *ret_json)
+{
+	return store_add_state(session->store, session->subject.view, id, ret_json);
+}
+
+static int add_who(const struct line_session *session, signal_id id, struct buf *ret_json)
+{
+	return store_add_who(session->store, id, ret_json);
+}
+
+static void tell(struct line_session *session, const char *path, add_json *add)
 {
 	struct err err = {0};
 	signal_id id = SIGNAL_NONE;
@@ -120,34 +136,30 @@ static void tell(struct line_session *session, const char *path,
 		return;
 	}
 	scoped_done(buf_done) struct buf json = {.max = LINE_BYTES_MAX - 8};
-	r = add(session->store, id, &json);
+	r = add(session, id, &json);
 	say_json(session, r, &json);
 }
 
 void session_meta(struct line_session *session, struct line_message *message)
 {
-	tell(session, message->word, store_add_meta);
+	tell(session, message->word, add_meta);
 }
 
 void session_state(struct line_session *session, struct line_message *message)
 {
-	tell(session, message->word, store_add_state);
+	tell(session, message->word, add_state);
 }
 
 void session_who(struct line_session *session, struct line_message *message)
 {
-	tell(session, message->word, store_add_who);
+	tell(session, message->word, add_who);
 }
 
 void session_grants(struct line_session *session, struct line_message *message)
 {
 	(void)message;
 	scoped_done(buf_done) struct buf json = {.max = LINE_BYTES_MAX - 8};
-	int r = 0;
-	if (session->carrier->add_grants)
-		r = session->carrier->add_grants(session->carrier, &session->subject, &json);
-	else
-		r = buf_printf(&json, "{\"view\":%s,\"uid\":%u}", session->subject.view ? "true" : "false", session->subject.uid);
+	int r = store_add_grants(session->store, &session->subject, &json);
 	say_json(session, r, &json);
 }
 

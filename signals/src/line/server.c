@@ -192,12 +192,6 @@ static void send_all(uv_prepare_t *prepare)
 	}
 }
 
-static int client_add_grants(struct line_carrier *carrier, const struct subject *subject, struct buf *ret_json)
-{
-	const struct line_server_options *options = &((struct client *)carrier)->server->options;
-	return options->add_grants(options->user, subject, ret_json);
-}
-
 /* ---- accepting ---- */
 
 static int find_subject(struct client *client, struct subject *ret_subject)
@@ -252,7 +246,6 @@ static void accept_client(struct line_server *server, int fd)
 	if (client) {
 		*client = (struct client){.server = server, .fd = fd};
 		client->carrier.has_output = client_has_output;
-		client->carrier.add_grants = server->options.add_grants ? client_add_grants : NULL;
 		r = client_start(client);
 	}
 	if (r == 0)

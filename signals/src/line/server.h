@@ -24,9 +24,6 @@ struct line_server_options {
 	const struct log *log;	 /* may be NULL */
 	const struct view *view; /* NULL: the host's socket; each client is the user behind it (SO_PEERCRED) */
 	const char *name;	 /* of the view, for subjects; NULL: "uid:N" */
-	/* Appends what @subject may do as JSON, for `grants`; NULL: left to the session. */
-	int (*add_grants)(void *user, const struct subject *subject, struct buf *ret_json);
-	void *user;
 };
 
 /* Binds and listens at @path, whose directory is there; a socket that nobody serves is replaced. @mode: of the file.

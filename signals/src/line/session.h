@@ -26,8 +26,6 @@ struct subject;
 struct line_carrier {
 	/* There is something to send where there was nothing. Not called from within line_session_sent(). */
 	void (*has_output)(struct line_carrier *carrier);
-	/* Appends what the client may do as JSON; NULL: `grants` tells the subject alone. */
-	int (*add_grants)(struct line_carrier *carrier, const struct subject *subject, struct buf *ret_json);
 };
 
 /* @subject is copied (what it points to is borrowed). Errors: -ENOMEM. */

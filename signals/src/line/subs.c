@@ -5,7 +5,6 @@
 
 #include "signals/src/line/session.h"
 #include "signals/src/line/session_internal.h"
-#include "signals/src/view.h"
 
 static struct sub_signal *of_subscription(struct subscription *subscription)
 {
@@ -53,7 +52,7 @@ void session_tell_lost(struct line_session *session)
 		next = signal->next_lossy;
 		struct reading reading = {0};
 		static const struct filter_state FRESH;
-		store_get(session->store, signal->subscription.id, &reading);
+		store_read(session->store, signal->subscription.view, signal->subscription.id, &reading);
 		uint64_t lost = signal->lost;
 		signal->lost = 0;
 		/* The newest is told now: it was among the lost, if it is one that the filter lets through. */
@@ -138,8 +137,6 @@ static int add_signal(void *user, signal_id id)
 		matching->unfit++;
 		return 0;
 	}
-	if (matching->session->subject.view) /* a grant may be for so many updates a second */
-		filter_slow_down(&filter, view_interval_ns(matching->session->subject.view, id));
 	struct sub_signal *signal = calloc(1, sizeof *signal);
 	if (!signal)
 		return -ENOMEM;
@@ -151,6 +148,7 @@ static int add_signal(void *user, signal_id id)
 	}
 	signal->sub = sub;
 	signal->subscription.id = id;
+	signal->subscription.view = matching->session->subject.view; /* a grant may be for so many updates a second */
 	signal->subscription.filter = filter;
 	signal->subscription.deliver = deliver;
 	*sub->last = signal;
