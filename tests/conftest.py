@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session")
 def run_folder():
     """A folder for everything of this run, on a real disk, removed at the end."""
-    folder = tempfile.mkdtemp(prefix=TAG + "-", dir="/var/tmp")
+    folder = tempfile.mkdtemp(prefix=TAG + "-x", suffix="x", dir="/var/tmp")  # podman takes its path as a name: no "-_"
     yield pathlib.Path(folder)
     left = sandbox.mount_points(folder)
     if left:

@@ -18,7 +18,7 @@ struct signal_options {
 };
 #define SIGNAL_OPTIONS                                                                                                 \
 	{0, "socket", "PATH", OPT_STRING, offsetof(struct signal_options, socket),                                     \
-	 "the signal service's (AXLE_SIGNAL_SOCKET, else /run/axle/signal.sock)"},                                     \
+	 "the service's (AXLE_SIGNAL_SOCKET, else /run/axle/signal.sock, else /dev/signal.sock)"},                                     \
 	{                                                                                                              \
 		0, "json", NULL, OPT_FLAG, offsetof(struct signal_options, json), "print JSON"                         \
 	}

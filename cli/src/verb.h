@@ -17,6 +17,7 @@ struct verb {
 	size_t values_size;	   /* of the struct that the options fill */
 	const void *defaults;	   /* of that struct; NULL: zeroes */
 	bool stop_at_first;	   /* what follows the first argument belongs to somebody else: run IMAGE -x */
+	bool pass_on;		   /* options too are another program's; --help alone is ours */
 	int least, most;	   /* arguments; most -1: any number */
 	const struct verb *const *below; /* verbs of its own (NULL-terminated): `axle image unpack` */
 	/* @words: NULL-terminated arguments. Returns the exit code, or < 0 with @err set. */

@@ -1,4 +1,4 @@
-/* axle signal record, replay, sim: adaptors that ship, by their short names; catalogue; adaptor new */
+/* axle signal can, record, replay, sim: adaptors that ship, by their short names; catalogue; adaptor new */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,6 +36,13 @@ static int become(const char *name, char **words, struct err *err)
 	return err_sys(err, -errno, "cli.program", "%s", program);
 }
 
+static int can(struct cli *cli, char **words, const void *values, struct err *err)
+{
+	(void)cli;
+	(void)values;
+	return become("axsignal-can", words, err);
+}
+
 static int record(struct cli *cli, char **words, const void *values, struct err *err)
 {
 	(void)cli;
@@ -57,17 +64,21 @@ static int sim(struct cli *cli, char **words, const void *values, struct err *er
 	return become("axsignal-sim", words, err);
 }
 
+const struct verb verb_signal_can = {
+	.name = "can", .arguments = "--dbc FILE --mapping FILE [OPTION...]",
+	.summary = "provide signals from a CAN bus or log (axsignal-can)", .pass_on = true, .least = 1, .most = -1, .run = can,
+};
 const struct verb verb_signal_record = {
 	.name = "record", .arguments = "PATTERN... [OPTION...]", .summary = "write updates to a file (axsignal-record)",
-	.stop_at_first = true, .least = 1, .most = -1, .run = record,
+	.pass_on = true, .least = 1, .most = -1, .run = record,
 };
 const struct verb verb_signal_replay = {
 	.name = "replay", .arguments = "FILE.csv [OPTION...]", .summary = "publish a record again (axsignal-replay)",
-	.stop_at_first = true, .least = 1, .most = -1, .run = replay,
+	.pass_on = true, .least = 1, .most = -1, .run = replay,
 };
 const struct verb verb_signal_sim = {
 	.name = "sim", .arguments = "FILE.toml [OPTION...]", .summary = "provide simulated signals (axsignal-sim)",
-	.stop_at_first = true, .least = 1, .most = -1, .run = sim,
+	.pass_on = true, .least = 1, .most = -1, .run = sim,
 };
 /* ---- catalogue ---- */
 

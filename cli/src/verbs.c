@@ -71,6 +71,11 @@ static int check_words(const char *path, const struct verb *verb, char **words, 
 		       *verb->arguments ? " " : "", verb->arguments);
 }
 
+static bool is_help(const char *word)
+{
+	return str_equal(word, "--help") || str_equal(word, "-h");
+}
+
 static int parse_and_run(struct cli *cli, const char *path, const struct verb *verb, char **words, void *values,
 			 struct err *err)
 {
@@ -78,6 +83,10 @@ static int parse_and_run(struct cli *cli, const char *path, const struct verb *v
 	int first = 0;
 	if (verb->defaults)
 		memcpy(values, verb->defaults, verb->values_size);
+	if (verb->pass_on && words[1] && !is_help(words[1])) {
+		int r = check_words(path, verb, words + 1, err);
+		return r < 0 ? r : verb->run(cli, words + 1, values, err);
+	}
 	int r = opt_parse(verb->options ? verb->options : NO_OPTIONS, words, !verb->stop_at_first, values, &first, err);
 	if (r == OPT_HELP) {
 		print_help(path, verb);
@@ -93,7 +102,7 @@ static int run_below(struct cli *cli, const char *path, const struct verb *verb,
 	scoped_free char *deeper = str_printf("%s %s", path, verb->name);
 	if (!deeper)
 		return err_memory(err, "axle");
-	if (!words[1] || str_equal(words[1], "--help") || str_equal(words[1], "-h")) {
+	if (!words[1] || is_help(words[1])) {
 		print_help(path, verb);
 		return words[1] ? 0 : EXIT_OURS;
 	}

@@ -27,9 +27,8 @@ static int64_t of_leaf(const struct telling *telling, uint32_t node)
 		return NOT_ASKED;
 	if (telling->right)
 		return store_may(telling->store, telling->subject, id, telling->right) == 0;
-	if (store_may(telling->store, telling->subject, id, RIGHT_READ) < 0)
-		return NOT_ASKED;
-	return telling->subject->view ? view_interval_ns(telling->subject->view, id) : 0;
+	bool seen = telling->subject->view && store_may(telling->store, telling->subject, id, RIGHT_READ) == 0;
+	return seen ? view_interval_ns(telling->subject->view, id) : 0;
 }
 
 static int64_t of_all(const struct telling *telling, uint32_t node)

@@ -32,7 +32,7 @@ ALL = {"axle.signals.read": "Vehicle.**", "axle.signals.actuate": "Vehicle.**", 
 class Container:
     """One container; run() runs a script in it."""
 
-    def __init__(self, runtime, folder, tag, service, annotations, hook_words=VOUCHED, uid=0, userns=False):
+    def __init__(self, runtime, folder, tag, service, annotations, hook_words=VOUCHED, uid=0, userns=False, binds=None, links=None):
         self.runtime, self.name, self.folder = runtime, tag, folder / tag
         rootfs = self.folder / "rootfs"
         for name in ("bin", "dev", "proc", "sys", "tmp"):
@@ -40,6 +40,8 @@ class Container:
         shutil.copy("/bin/busybox", rootfs / "bin/busybox")
         for applet in ("sh", "cat", "ls", "sleep", "find", "echo", "mv", "wc", "rmdir", "ln"):
             os.symlink("busybox", rootfs / "bin" / applet)
+        for name, target in (links or {}).items():
+            os.symlink(target, rootfs / name)
         hook = service.stage.program("axsignal-hook")
         namespaces = [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]
         linux = {"namespaces": namespaces, "cgroupsPath": f"/{tag}"}
@@ -59,6 +61,8 @@ class Container:
                 "axsignal-hook", "--control", str(service.state / "control.sock"), *hook_words]}]},
             "linux": linux,
         }
+        config["mounts"] += [{"destination": inside, "type": "bind", "source": outside, "options": ["rbind", "ro"]}
+                             for outside, inside in (binds or {}).items()]
         (self.folder / "config.json").write_text(json.dumps(config))
         self.state = self.folder / "state"
 
