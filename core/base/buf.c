@@ -81,9 +81,10 @@ int buf_add_text(struct buf *buf, const char *text)
 	return buf_add(buf, text, strlen(text));
 }
 
-/* Formats into the room that is there. Returns the length, or a negative errno; the bytes are not claimed where it does not fit
- * with its terminator. */
-static __attribute__((format(printf, 3, 0))) int format_in_room(struct buf *buf, size_t room, const char *format, va_list args)
+/* Formats into the room that is there. Returns the length, or a negative errno; what does not fit with its terminator
+ * is not kept. */
+__attribute__((format(printf, 3, 0)))
+static int format_in_room(struct buf *buf, size_t room, const char *format, va_list args)
 {
 	int length = vsnprintf(room > 0 ? buf->data + buf->size : NULL, room, format, args);
 	if (room > 0 && (length < 0 || (size_t)length >= room))
