@@ -7,6 +7,7 @@
 #   clang   the other compiler, warnings as errors
 #   asan    unit tests and fuzz corpora under the address and undefined-behaviour sanitizers
 #   arm64   the cross build
+#   parts   the signal service alone, and the rest without it
 #   system  tests/: the installed programs, driven as a user would
 #   machine what of tests/ is marked so, in an emulated machine: an older kernel with cgroup v2 alone, AppArmor, virtual CAN
 set -u
@@ -96,6 +97,10 @@ suite_arm64() {
 	run_one arm64 tools/cross-arm64.sh
 }
 
+suite_parts() {
+	run_one parts tools/parts.sh
+}
+
 # run_pytest REPORT LOG ARGUMENT...: prints "PASSED FAILED SKIPPED".
 run_pytest() {
 	local report_file=$1 log=$2
@@ -136,10 +141,10 @@ suite_machine() {
 	report machine ${counts:-0 1 0} $((SECONDS - start)) "$logs/machine.log"
 }
 
-[ $# -gt 0 ] || set -- checks unit clang asan arm64 system machine
+[ $# -gt 0 ] || set -- checks unit clang asan arm64 parts system machine
 for suite in "$@"; do
 	if ! declare -F "suite_$suite" >/dev/null; then
-		echo "test.sh: unknown suite \"$suite\": expected checks, unit, clang, asan, arm64, system or machine" >&2
+		echo "test.sh: unknown suite \"$suite\": expected checks, unit, clang, asan, arm64, parts, system or machine" >&2
 		exit 2
 	fi
 	"suite_$suite"
