@@ -9,9 +9,9 @@
 #include "core/base/str.h"
 #include "core/codec/json_scan.h"
 #include "signals/src/catalogue_internal.h"
+#include "signals/src/string_pattern.h"
 
 #define ALLOWED_MAX 4096
-#define PATTERN_MAX 1024
 
 struct checker {
 	struct catalogue *catalogue;
@@ -158,32 +158,7 @@ static int check_allowed(struct checker *checker, uint32_t node, const struct ra
 	return r;
 }
 
-/* POSIX extended expressions with two habits of others: \d, and groups that do not capture. */
-static int translate_pattern(const char *pattern, size_t length, struct buf *ret_posix)
-{
-	int r = 0;
-	bool bracket = false;
-	for (size_t i = 0; r == 0 && i < length; i++) {
-		if (!bracket && pattern[i] == '\\' && i + 1 < length) {
-			i++;
-			if (pattern[i] >= '1' && pattern[i] <= '9')
-				return -EINVAL; /* back-references cost exponential time */
-			r = pattern[i] == 'd' ? buf_add_text(ret_posix, "[0-9]") : buf_add(ret_posix, pattern + i - 1, 2);
-			continue;
-		}
-		if (!bracket && i + 2 < length && memcmp(pattern + i, "(?:", 3) == 0)
-			i += 2, r = buf_add_char(ret_posix, '(');
-		else
-			r = buf_add_char(ret_posix, pattern[i]);
-		if (!bracket && pattern[i] == '[')
-			bracket = true;
-		else if (bracket && pattern[i] == ']')
-			bracket = false;
-	}
-	return r;
-}
-
-static int keep_pattern(struct catalogue *catalogue, const char *posix, const regex_t **ret_pattern)
+static int keep_pattern(struct catalogue *catalogue, const struct json_token *text, const regex_t **ret_pattern)
 {
 	regex_t **patterns = realloc(catalogue->patterns, (catalogue->pattern_count + 1) * sizeof(regex_t *));
 	if (!patterns)
@@ -192,9 +167,9 @@ static int keep_pattern(struct catalogue *catalogue, const char *posix, const re
 	scoped_free regex_t *pattern = calloc(1, sizeof *pattern);
 	if (!pattern)
 		return -ENOMEM;
-	int r = regcomp(pattern, posix, REG_EXTENDED);
-	if (r != 0)
-		return r == REG_ESPACE ? -ENOMEM : -EINVAL;
+	int r = string_pattern_compile(text->text, text->length, pattern);
+	if (r < 0)
+		return r;
 	*ret_pattern = pattern;
 	catalogue->patterns[catalogue->pattern_count++] = TAKE(pattern);
 	return 0;
@@ -206,17 +181,18 @@ static int check_pattern(struct checker *checker, uint32_t node, const struct ra
 		return 0;
 	struct json_scan scan;
 	struct json_token token;
-	scoped_done(buf_done) struct buf posix = {.max = PATTERN_MAX};
 	json_scan_init(&scan, "pattern", raw->json, raw->length);
 	int r = json_scan_next(&scan, &token, checker->err);
 	if (r == 0 && (token.type != JSON_TOKEN_STRING || rule->type.kind != DATATYPE_STRING))
 		r = -EINVAL;
 	if (r == 0)
-		r = translate_pattern(token.text, token.length, &posix);
+		r = keep_pattern(checker->catalogue, &token, &rule->pattern);
 	json_scan_done(&scan);
-	if (r == 0)
-		r = keep_pattern(checker->catalogue, posix.size ? posix.data : "", &rule->pattern);
-	if (r == -EINVAL || r == -EMSGSIZE)
+	if (r == -EMSGSIZE)
+		return catalogue_fail(checker->catalogue, raw->place, node, "pattern", checker->err,
+				      "expected at most %d bytes and, with repetitions written out, %d parts", STRING_PATTERN_MAX,
+				      STRING_PATTERN_PARTS_MAX);
+	if (r == -EINVAL)
 		return catalogue_fail(checker->catalogue, raw->place, node, "pattern", checker->err,
 				      "expected a regular expression for a string, without back-references");
 	return r;

@@ -1,4 +1,5 @@
 #include "signals/src/catalogue.h"
+#include "signals/src/string_pattern.h"
 
 #include <errno.h>
 #include <string.h>
@@ -178,6 +179,24 @@ START_TEST(patterns_of_other_dialects)
 }
 END_TEST
 
+/* The C library writes repetitions out: what would become too large is refused before it tries. */
+START_TEST(patterns_that_explode_are_refused)
+{
+	static const char *const LARGE[] = {"x+++++++++++++++++++++++++++++++", "(((((((((((((((x+)+)+)+)+)+)+)+)+)+)+)+)+)+)+",
+					    "x{200}{200}", "((x{40}){40}){40}", "(a|b|[]+x]{9999}){9}", "x)++++++++++++++++++",
+					    "[[:alpha:]x]{5001}{3}", "\\d{10001}"};
+	static const char *const SMALL[] = {"^([0-9A-HJ-NPR-Z]{3})([0-9A-HJ-NPR-Z]{6})([0-9A-HJ-NPR-Z]{4}[0-9]{4})$", "[+]{5}", "a{,3}b?c*",
+					    "[^]+++++++++++++++++++++++++++]", "\\+\\+\\+(?:x|y)+", ""};
+	regex_t pattern;
+	for (size_t i = 0; i < ARRAY_COUNT(LARGE); i++)
+		ck_assert_int_eq(string_pattern_compile(LARGE[i], strlen(LARGE[i]), &pattern), -EMSGSIZE);
+	for (size_t i = 0; i < ARRAY_COUNT(SMALL); i++) {
+		ck_assert_int_eq(string_pattern_compile(SMALL[i], strlen(SMALL[i]), &pattern), 0);
+		regfree(&pattern);
+	}
+}
+END_TEST
+
 static void add_tests(TCase *cases)
 {
 	tcase_add_test(cases, a_tree_with_all_members);
@@ -186,6 +205,7 @@ static void add_tests(TCase *cases)
 	tcase_add_test(cases, structs_of_complex_data_types);
 	tcase_add_loop_test(cases, what_is_broken_is_named_with_its_line, 0, ARRAY_COUNT(BROKEN));
 	tcase_add_test(cases, patterns_of_other_dialects);
+	tcase_add_test(cases, patterns_that_explode_are_refused);
 }
 
 TEST_MAIN("catalogue", add_tests)
