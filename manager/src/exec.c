@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -71,15 +72,25 @@ int exec_wait(struct exec_session *session)
 	return r;
 }
 
-int exec_signal(struct exec_session *session, int signal, struct err *err)
+static int ask_signal(struct exec_session *session, int signal, bool descendants, struct err *err)
 {
 	struct container *container = session->container;
 	if (session->has_ended)
 		return err_set(err, -EBUSY, "exec.state", "the process has ended");
-	const struct monitor_signal wish = {.signal = signal, .session = session->name};
+	const struct monitor_signal wish = {.signal = signal, .session = session->name, .descendants = descendants};
 	struct monitor_message request = {.op = MONITOR_SIGNAL, .signal = &wish};
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
 	return container_ask(container, &request, NULL, &received, err);
+}
+
+int exec_signal(struct exec_session *session, int signal, struct err *err)
+{
+	return ask_signal(session, signal, false, err);
+}
+
+int exec_signal_all(struct exec_session *session, int signal, struct err *err)
+{
+	return ask_signal(session, signal, true, err);
 }
 
 /* The process object as a file that leaves nothing behind. */
@@ -231,7 +242,7 @@ static int run_to_end(struct container *container, const struct exec_options *op
 	r = exec_wait(&session);
 	if (r < 0) {
 		fiber_shield(container->node->fibers);
-		(void)exec_signal(&session, 9, NULL);
+		(void)exec_signal_all(&session, SIGKILL, NULL);
 		fiber_unshield(container->node->fibers);
 		(void)err_set(err, r, "exec.timeout", "the command did not end in time and was killed");
 	}

@@ -52,8 +52,9 @@ int exec_start(struct container *container, const struct exec_options *options, 
 /* Parks until it has ended. Returns 0, or -ETIMEDOUT, -ECANCELED. */
 int exec_wait(struct exec_session *session);
 
-/* Sends a signal to it. */
+/* Sends a signal to it; to it and all that it started. Errors: -EBUSY (it has ended), of the monitor. */
 int exec_signal(struct exec_session *session, int signal, struct err *err);
+int exec_signal_all(struct exec_session *session, int signal, struct err *err);
 
 /* Must be called before the session's memory goes. */
 void exec_forget(struct exec_session *session);

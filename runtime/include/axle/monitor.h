@@ -180,6 +180,7 @@ struct monitor_attach {
 struct monitor_signal {
 	int32_t signal;
 	const char *session; /* NULL: the container's init */
+	bool descendants;    /* of a session: to all that it started, too */
 };
 
 struct monitor_resize {

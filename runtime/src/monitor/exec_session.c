@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,7 @@ static void session_kill(struct exec_session *session, const char *why)
 	if (session->command.running)
 		runtime_command_kill(&session->command);
 	else if (session->pid > 0)
-		(void)process_tree_kill(session->pid);
+		(void)process_tree_signal(session->pid, SIGKILL);
 }
 
 static void on_timeout(struct timer *timer)
@@ -127,7 +128,7 @@ static void watch_process(struct exec_session *session)
 	}
 	(void)pidfd_open_process(session->pid, &session->pidfd); /* -1 is answered where one is needed */
 	if (session->killed) /* the client went, or time ran out, while the runtime worked */
-		(void)process_tree_kill(session->pid);
+		(void)process_tree_signal(session->pid, SIGKILL);
 }
 
 static void on_runtime_done(struct runtime_command *command, const struct runtime_result *result)
@@ -150,7 +151,7 @@ static void on_runtime_done(struct runtime_command *command, const struct runtim
 	set->begun(set->owner, &session->requester, &begun, pty, r < 0 ? &failure : NULL);
 	if (r < 0) {
 		if (session->pid > 0)
-			(void)process_tree_kill(session->pid);
+			(void)process_tree_signal(session->pid, SIGKILL);
 		session->pid = 0; /* not claimed */
 		session_free(session);
 		return;
@@ -295,17 +296,22 @@ int exec_start(struct exec_set *set, const struct requester *requester, struct m
 	return 0;
 }
 
-int exec_signal(struct exec_set *set, const char *name, int signal, struct err *err)
+int exec_signal(struct exec_set *set, const struct monitor_signal *wish, struct err *err)
 {
 	struct exec_session *session = set->sessions;
-	while (session && !str_equal(session->name, name))
+	while (session && !str_equal(session->name, wish->session))
 		session = session->next;
 	if (!session || session->pidfd < 0)
-		return err_set(err, -ESRCH, "monitor.no-session", "no running exec session %.64s", name);
+		return err_set(err, -ESRCH, "monitor.no-session", "no running exec session %.64s", wish->session);
+	if (wish->descendants) {
+		(void)process_tree_signal(session->pid, wish->signal);
+		return 0;
+	}
 	privileges_raise(PRIVILEGE_SIGNAL);
-	int r = pidfd_signal(session->pidfd, signal);
+	int r = pidfd_signal(session->pidfd, wish->signal);
 	privileges_lower();
-	return r < 0 ? err_sys(err, r, "monitor.signal", "send signal %d to exec session %s", signal, name) : 0;
+	return r < 0 ? err_sys(err, r, "monitor.signal", "send signal %d to exec session %s", wish->signal, wish->session)
+		     : 0;
 }
 
 void exec_client_gone(struct exec_set *set, client_id client)

@@ -32,8 +32,8 @@ struct exec_set {
 int exec_start(struct exec_set *set, const struct requester *requester, struct monitor_received *received,
 	       struct err *err);
 
-/* Errors: -ESRCH ("monitor.no-session"). */
-int exec_signal(struct exec_set *set, const char *session, int signal, struct err *err);
+/* @wish->session is set. Errors: -ESRCH ("monitor.no-session"). */
+int exec_signal(struct exec_set *set, const struct monitor_signal *wish, struct err *err);
 
 /* Ends the sessions that asked for it. */
 void exec_client_gone(struct exec_set *set, client_id client);

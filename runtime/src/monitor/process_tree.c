@@ -102,7 +102,7 @@ static struct rlimit widen_descriptors(void)
 	return before;
 }
 
-size_t process_tree_kill(pid_t root)
+size_t process_tree_signal(pid_t root, int signal)
 {
 	struct tree tree = {.root = root};
 	tree.members = calloc(PROCESS_TREE_MAX, sizeof *tree.members);
@@ -116,7 +116,9 @@ size_t process_tree_kill(pid_t root)
 	for (int round = 0; round < ROUNDS_MAX && quiet < 2; round++)
 		quiet = find_more(&tree) ? 0 : quiet + 1;
 	for (size_t i = 0; i < tree.count; i++) {
-		(void)pidfd_signal(tree.members[i].pidfd, SIGKILL);
+		(void)pidfd_signal(tree.members[i].pidfd, signal);
+		if (signal != SIGKILL)
+			(void)pidfd_signal(tree.members[i].pidfd, SIGCONT);
 		(void)close(tree.members[i].pidfd);
 	}
 	privileges_lower();

@@ -1,4 +1,4 @@
-/* Killing a process with all that descends from it, where no cgroup of its own tells them apart. */
+/* Ending a process with all that descends from it, where no cgroup of its own tells them apart. */
 #pragma once
 
 #include <stdint.h>
@@ -6,8 +6,9 @@
 
 #define PROCESS_TREE_MAX 4096
 
-/* Stops @root and its descendants from the top down, until no new one appears, then kills them all. A process that has cut its
+/* Stops @root and its descendants from the top down, until no new one appears, then sends @signal to them all
+ * and lets them go on. A process that has cut its
  * descent before (its parent ended earlier) is found by its session, where that is @root's. @root must be a process that the
  * caller holds (unreaped child, pidfd): its number is not looked up again.
- * Returns how many were killed. */
-size_t process_tree_kill(pid_t root);
+ * Returns how many there were. */
+size_t process_tree_signal(pid_t root, int signal);

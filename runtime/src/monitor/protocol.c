@@ -103,6 +103,7 @@ static const struct json_table ATTACH = JSON_TABLE(struct monitor_attach, ATTACH
 static const struct json_field SIGNAL_FIELDS[] = {
 	JSON_FIELD(struct monitor_signal, signal, "signal", JSON_I32, JSON_REQUIRED),
 	JSON_FIELD(struct monitor_signal, session, "session", JSON_STRING_T, 0),
+	JSON_FIELD(struct monitor_signal, descendants, "descendants", JSON_BOOL_T, 0),
 };
 static const struct json_table SIGNAL = JSON_TABLE(struct monitor_signal, SIGNAL_FIELDS);
 

@@ -220,7 +220,7 @@ static int do_signal(struct monitor *monitor, const struct requester *requester,
 	if (wish->signal < 1 || wish->signal > SIGRTMAX)
 		return err_set(err, -EINVAL, "monitor.malformed", "signal %d: expected 1 to %d", wish->signal,
 			       SIGRTMAX);
-	int r = wish->session ? exec_signal(&monitor->execs, wish->session, wish->signal, err)
+	int r = wish->session ? exec_signal(&monitor->execs, wish, err)
 			      : container_signal(&monitor->container, wish->signal, err);
 	if (r == 0)
 		server_reply(&monitor->server, requester, &NOTHING_TO_SAY, NULL);
