@@ -1,24 +1,18 @@
 /* axle.v1 Containers: Attach and Exec, one bidirectional stream each. */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/base/scoped.h"
 #include "core/base/str.h"
-#include "core/sys/fd.h"
 #include "manager/src/attachment.h"
 #include "manager/src/axle.h"
 #include "manager/src/container_life.h"
-#include "manager/src/exec.h"
+#include "manager/src/session.h"
 #include "manager/src/signals.h"
 #include "manager/src/spec.h"
 #include "manager/src/stream.h"
-#include "runtime/include/axle/monitor.h"
 
 #define READ_STEP 32768
 #define MESSAGE_ARENA_MAX (32 << 20)
@@ -40,22 +34,16 @@ struct wish {
 	const char *signal;
 };
 
-struct session {
+/* One call: a stream joined to a session. */
+struct call {
 	struct stream *stream;
-	struct container *container;
-	struct exec_session *exec; /* NULL: attached to the container itself */
-	int stdin_fd;		   /* -1: none, or closed */
-	int stdout_fd;
-	int stderr_fd;
-	int pty; /* of an exec with a terminal; the same open file as stdin and stdout */
-	bool detached;
-	struct fiber *main;
+	struct session session;
 	struct wish (*read_wish)(const ProtobufCMessage *message);
 };
 
 /* --- output --- */
 
-static int send_output(struct session *session, bool is_stderr, const char *bytes, size_t size)
+static int send_output(struct call *call, bool is_stderr, const char *bytes, size_t size)
 {
 	Axle__SessionResponse response = AXLE__SESSION_RESPONSE__INIT;
 	ProtobufCBinaryData data = {size, (uint8_t *)bytes};
@@ -66,109 +54,56 @@ static int send_output(struct session *session, bool is_stderr, const char *byte
 		response.what_case = AXLE__SESSION_RESPONSE__WHAT_STDOUT;
 		response.stdout = data;
 	}
-	return stream_send(session->stream, &response);
+	return stream_send(call->stream, &response);
 }
 
-static void pump(struct session *session, int fd, bool is_stderr)
+static void pump(struct call *call, int fd, bool is_stderr)
 {
-	struct fibers *fibers = session->container->node->fibers;
 	char bytes[READ_STEP];
-	while (fiber_await_fd(fibers, fd, UV_READABLE) == 0) {
-		ssize_t count = read(fd, bytes, sizeof bytes);
-		if (count < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (count <= 0 || send_output(session, is_stderr, bytes, (size_t)count) < 0)
-			return; /* the end, or EIO: nobody holds the terminal any more */
-	}
+	ssize_t count = 0;
+	do
+		count = session_read(&call->session, fd, bytes, sizeof bytes);
+	while (count > 0 && send_output(call, is_stderr, bytes, (size_t)count) == 0);
 }
 
 static void pump_stdout(void *data)
 {
-	struct session *session = data;
-	pump(session, session->stdout_fd, false);
+	struct call *call = data;
+	pump(call, call->session.stdout_fd, false);
 }
 
 static void pump_stderr(void *data)
 {
-	struct session *session = data;
-	pump(session, session->stderr_fd, true);
+	struct call *call = data;
+	pump(call, call->session.stderr_fd, true);
 }
 
 /* --- input --- */
 
-static void close_stdin(struct session *session)
-{
-	if (session->stdin_fd >= 0)
-		(void)close(session->stdin_fd);
-	session->stdin_fd = -1;
-}
-
-static int write_stdin(struct session *session, const uint8_t *bytes, size_t size)
-{
-	struct fibers *fibers = session->container->node->fibers;
-	while (size && session->stdin_fd >= 0) {
-		ssize_t count = write(session->stdin_fd, bytes, size);
-		if (count < 0 && errno == EAGAIN) {
-			int r = fiber_await_fd(fibers, session->stdin_fd, UV_WRITABLE);
-			if (r < 0)
-				return r;
-			continue;
-		}
-		if (count < 0) { /* nobody reads it any more */
-			close_stdin(session);
-			return 0;
-		}
-		bytes += count;
-		size -= (size_t)count;
-	}
-	return 0;
-}
-
-static void resize(struct session *session, uint32_t rows, uint32_t columns)
-{
-	if (session->exec) {
-		const struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-		if (session->pty >= 0)
-			(void)ioctl(session->pty, TIOCSWINSZ, &size);
-		return;
-	}
-	if (!session->container->config->tty)
-		return;
-	const struct monitor_resize size = {rows, columns};
-	struct monitor_message request = {.op = MONITOR_RESIZE, .resize = &size};
-	scoped_done(monitor_received_done) struct monitor_received received = {0};
-	(void)container_ask(session->container, &request, NULL, &received, NULL); /* it may just have ended */
-}
-
-static void send_signal(struct session *session, const char *name)
+static void send_signal(struct call *call, const char *name)
 {
 	int number = signal_parse(name);
-	if (!number)
-		return;
-	if (session->exec)
-		(void)exec_signal(session->exec, number, NULL); /* it may have ended */
-	else
-		(void)container_signal(session->container, number, NULL);
+	if (number)
+		session_signal(&call->session, number);
 }
 
 /* Returns < 0 where there is no more to do. */
-static int act(struct session *session, const struct wish *wish)
+static int act(struct call *call, const struct wish *wish)
 {
 	switch (wish->kind) {
 	case WISH_STDIN:
-		return write_stdin(session, wish->bytes.data, wish->bytes.len);
+		return session_write(&call->session, wish->bytes.data, wish->bytes.len);
 	case WISH_STDIN_CLOSED:
-		close_stdin(session);
+		session_close_stdin(&call->session);
 		return 0;
 	case WISH_RESIZE:
-		resize(session, wish->rows, wish->columns);
+		session_resize(&call->session, wish->rows, wish->columns);
 		return 0;
 	case WISH_SIGNAL:
-		send_signal(session, wish->signal);
+		send_signal(call, wish->signal);
 		return 0;
 	case WISH_DETACH:
-		session->detached = true;
-		fiber_wake(session->main, 0);
+		session_leave(&call->session);
 		return -ECANCELED;
 	default:
 		return 0;
@@ -177,25 +112,25 @@ static int act(struct session *session, const struct wish *wish)
 
 static void read_input(void *data)
 {
-	struct session *session = data;
+	struct call *call = data;
 	int r = 1;
 	while (r > 0) {
 		scoped_done(arena_done) struct arena arena = {.max = MESSAGE_ARENA_MAX};
 		const ProtobufCMessage *message = NULL;
-		r = stream_receive(session->stream, &arena, &message);
+		r = stream_receive(call->stream, &arena, &message);
 		if (r <= 0)
 			break;
-		struct wish wish = session->read_wish(message);
-		if (act(session, &wish) < 0)
+		struct wish wish = call->read_wish(message);
+		if (act(call, &wish) < 0)
 			return;
 	}
 	if (r == 0) /* the client has closed its side: there is no more input */
-		close_stdin(session);
+		session_close_stdin(&call->session);
 }
 
 /* --- both --- */
 
-static int send_started(struct session *session, const char *id, int pid, bool tty)
+static int send_started(struct call *call, const char *id, int pid, bool tty)
 {
 	Axle__SessionResponse response = AXLE__SESSION_RESPONSE__INIT;
 	Axle__Started started = AXLE__STARTED__INIT;
@@ -204,39 +139,54 @@ static int send_started(struct session *session, const char *id, int pid, bool t
 	started.tty = tty;
 	response.what_case = AXLE__SESSION_RESPONSE__WHAT_STARTED;
 	response.started = &started;
-	return stream_send(session->stream, &response);
+	return stream_send(call->stream, &response);
 }
 
-static int send_exit(struct session *session, Axle__ExitStatus *exit)
+static int send_exit(struct call *call, Axle__ExitStatus *exit)
 {
 	Axle__SessionResponse response = AXLE__SESSION_RESPONSE__INIT;
 	if (!exit)
-		return -ENOMEM;
+		return err_memory(NULL, "exit status");
 	response.what_case = AXLE__SESSION_RESPONSE__WHAT_EXIT;
 	response.exit = exit;
-	return stream_send(session->stream, &response);
+	return stream_send(call->stream, &response);
 }
 
-static int start_pumps(struct session *session)
+/* Input and output flow; returns when the process has ended or the client has left. */
+static int flow(struct call *call)
 {
-	int r = session->stdout_fd >= 0 ? stream_fork(session->stream, pump_stdout, session) : 0;
-	return r == 0 && session->stderr_fd >= 0 ? stream_fork(session->stream, pump_stderr, session) : r;
+	int r = stream_fork(call->stream, read_input, call);
+	if (r == 0 && call->session.stdout_fd >= 0)
+		r = stream_fork(call->stream, pump_stdout, call);
+	if (r == 0 && call->session.stderr_fd >= 0)
+		r = stream_fork(call->stream, pump_stderr, call);
+	return r == 0 ? session_wait(&call->session) : r;
 }
 
-static void session_done(struct session *session)
-{
-	close_stdin(session);
-	const int fds[] = {session->stdout_fd, session->stderr_fd, session->pty};
-	for (size_t i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
-	container_unref(session->container);
-}
-
-static int receive_first(struct stream *stream, const ProtobufCMessage **ret_message)
+/* The call's first message says what to start. */
+static int receive_start(struct stream *stream, const ProtobufCMessage **ret_message)
 {
 	int r = stream_receive(stream, stream_rpc(stream)->arena, ret_message);
 	return r == 0 ? -ECANCELED : r < 0 ? r : 0;
+}
+
+/* On success the caller ends it with call_close(). */
+static int call_open(struct call *call, struct stream *stream, const char *container, struct err *err)
+{
+	struct rpc *rpc = stream_rpc(stream);
+	struct container *found = NULL;
+	int r = container_find_by_name(rpc->node, rpc->owner, true, container, &found, err);
+	if (r < 0)
+		return r;
+	call->stream = stream;
+	session_init(&call->session, found);
+	return 0;
+}
+
+static void call_close(struct call *call)
+{
+	stream_join(call->stream, true);
+	session_done(&call->session);
 }
 
 /* --- Attach --- */
@@ -262,87 +212,58 @@ static struct wish read_attach_wish(const ProtobufCMessage *message)
 
 static void on_waiting(void *data)
 {
-	struct session *session = data;
+	struct call *call = data;
+	const struct container *container = call->session.container;
 	/* it is queued at once; a peer that does not read yet has nothing else in its queue */
-	(void)send_started(session, session->container->id, 0, session->container->config->tty);
+	(void)send_started(call, container->id, 0, container->config->tty);
 }
 
-static int open_attachment(struct session *session, const Axle__AttachStart *start, struct err *err)
+static int open_attachment(struct call *call, const Axle__AttachStart *start, struct err *err)
 {
-	struct attachment_streams streams = {-1, -1, -1};
-	bool running = session->container->running;
+	struct session *session = &call->session;
+	const struct container *container = session->container;
+	bool running = container->running;
 	const struct attachment_wish wish = {
 		.with_stdin = start->stdin,
 		.with_stdout = start->stdout,
 		.with_stderr = start->stderr,
 		.on_waiting = on_waiting,
-		.data = session,
+		.data = call,
 	};
-	int r = attachment_open(session->container, &wish, &streams, err);
+	int r = session_attach(session, &wish, err);
 	if (r < 0)
 		return r;
-	session->stdin_fd = streams.stdin_fd;
-	session->stdout_fd = streams.stdout_fd;
-	session->stderr_fd = streams.stderr_fd;
-	const int fds[] = {streams.stdin_fd, streams.stdout_fd, streams.stderr_fd};
-	for (size_t i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			(void)fd_set_nonblock(fds[i], true);
 	if (start->size)
-		resize(session, start->size->rows, start->size->columns);
-	return running ? send_started(session, session->container->id, (int)session->container->pid,
-				      session->container->config->tty)
-		       : 0;
+		session_resize(session, start->size->rows, start->size->columns);
+	return running ? send_started(call, container->id, (int)container->pid, container->config->tty) : 0;
 }
 
-static int await_container(struct session *session)
+static int attach(struct call *call, const Axle__AttachStart *start, struct err *err)
 {
-	int r = 0;
-	while (r == 0 && !session->detached && session->container->phase != CONTAINER_EXITED && !session->container->gone)
-		r = fiber_signal_wait(session->container->node->fibers, &session->container->changed);
-	return r;
-}
-
-static int run_attached(struct session *session, const Axle__AttachStart *start, struct err *err)
-{
-	int r = open_attachment(session, start, err);
+	int r = open_attachment(call, start, err);
 	if (r == 0)
-		r = stream_fork(session->stream, read_input, session);
-	if (r == 0)
-		r = start_pumps(session);
-	if (r == 0)
-		r = await_container(session);
-	if (r < 0 || session->detached)
+		r = flow(call);
+	if (r < 0 || call->session.left)
 		return r;
-	stream_join_output(session->stream, read_input, false); /* the pipes are closed behind the last output */
-	return send_exit(session, axle_make_exit_status(stream_rpc(session->stream), session->container));
+	stream_join_output(call->stream, read_input, false); /* the pipes are closed behind the last output */
+	return send_exit(call, axle_make_exit_status(stream_rpc(call->stream), call->session.container));
 }
 
 static int run_attach(struct stream *stream, struct err *err)
 {
-	struct rpc *rpc = stream_rpc(stream);
 	const ProtobufCMessage *message = NULL;
-	int r = receive_first(stream, &message);
+	int r = receive_start(stream, &message);
 	if (r < 0)
 		return r;
 	const Axle__AttachRequest *request = (const Axle__AttachRequest *)message;
 	if (request->what_case != AXLE__ATTACH_REQUEST__WHAT_START)
 		return err_set(err, -EINVAL, "attach.start", "expected a start message first");
-	struct session session = {
-		.stream = stream,
-		.stdin_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = -1,
-		.pty = -1,
-		.main = fiber_self(rpc->node->fibers),
-		.read_wish = read_attach_wish,
-	};
-	r = container_find_by_name(rpc->node, rpc->owner, true, request->start->container, &session.container, err);
+	struct call call = {.read_wish = read_attach_wish};
+	r = call_open(&call, stream, request->start->container, err);
 	if (r < 0)
 		return r;
-	r = run_attached(&session, request->start, err);
-	stream_join(stream, true);
-	session_done(&session);
+	r = attach(&call, request->start, err);
+	call_close(&call);
 	return r;
 }
 
@@ -373,57 +294,15 @@ static struct wish read_exec_wish(const ProtobufCMessage *message)
 	}
 }
 
-/* The process's own ends, to be closed once it has them. */
-struct ends {
-	int fds[3];
-};
-
-static void ends_done(struct ends *ends)
+static int start_exec(struct call *call, const Axle__ExecStart *start, struct err *err)
 {
-	for (size_t i = 0; i < 3; i++)
-		if (ends->fds[i] >= 0)
-			(void)close(ends->fds[i]);
-}
-
-static int make_pipes(struct session *session, bool with_stdin, struct ends *ret_ends)
-{
-	int *ours[] = {&session->stdin_fd, &session->stdout_fd, &session->stderr_fd};
-	for (size_t i = with_stdin ? 0 : 1; i < 3; i++) {
-		int pair[2];
-		if (pipe2(pair, O_CLOEXEC) < 0)
-			return -errno;
-		*ours[i] = pair[i == 0 ? 1 : 0];
-		ret_ends->fds[i] = pair[i == 0 ? 0 : 1];
-		(void)fd_set_nonblock(*ours[i], true);
-	}
-	return 0;
-}
-
-/* Two descriptors of the terminal's master: one to be closed with the input, one to read. */
-static int take_pty(struct session *session, int pty, bool with_stdin)
-{
-	if (pty < 0)
-		return 0;
-	(void)fd_set_nonblock(pty, true);
-	session->pty = pty;
-	session->stdout_fd = fcntl(pty, F_DUPFD_CLOEXEC, 0);
-	session->stdin_fd = with_stdin ? fcntl(pty, F_DUPFD_CLOEXEC, 0) : -1;
-	return session->stdout_fd < 0 ? -errno : 0;
-}
-
-static int start_exec(struct session *session, struct exec_session *exec, const Axle__ExecStart *start, struct err *err)
-{
-	scoped_done(ends_done) struct ends ends = {{-1, -1, -1}};
-	struct rpc *rpc = stream_rpc(session->stream);
+	struct rpc *rpc = stream_rpc(call->stream);
 	const char **command = rpc_array(rpc, start->n_command + 1);
 	const char **environment = rpc_array(rpc, start->n_environment + 1);
 	if (!command || !environment)
-		return -ENOMEM;
+		return err_memory(err, "command");
 	memcpy(command, start->command, start->n_command * sizeof *command);
 	memcpy(environment, start->environment, start->n_environment * sizeof *environment);
-	int r = start->tty || start->detach ? 0 : make_pipes(session, start->stdin, &ends);
-	if (r < 0)
-		return r;
 	const struct spec_exec process = {
 		.command = command,
 		.environment = environment,
@@ -432,16 +311,16 @@ static int start_exec(struct session *session, struct exec_session *exec, const 
 		.tty = start->tty && !start->detach,
 		.privileged = start->privileged,
 	};
-	const struct exec_options options = {
+	const struct session_exec wish = {
 		.process = &process,
-		.streams = {ends.fds[0], ends.fds[1], ends.fds[2]},
+		.with_stdin = start->stdin,
+		.with_stdout = true,
+		.with_stderr = true,
+		.detached = start->detach,
 		.rows = start->size ? start->size->rows : 0,
 		.columns = start->size ? start->size->columns : 0,
-		.end_with_axled = !start->detach,
 	};
-	int pty = -1;
-	r = exec_start(session->container, &options, exec, &pty, err);
-	return r < 0 ? r : take_pty(session, pty, start->stdin);
+	return session_start_exec(&call->session, &wish, err);
 }
 
 static Axle__ExitStatus *make_exec_exit(struct rpc *rpc, const struct exec_session *exec)
@@ -456,77 +335,43 @@ static Axle__ExitStatus *make_exec_exit(struct rpc *rpc, const struct exec_sessi
 	return exit;
 }
 
-static int await_exec(struct session *session)
+static int exec(struct call *call, const Axle__ExecStart *start, struct err *err)
 {
-	int r = 0;
-	while (r == 0 && !session->detached && !session->exec->has_ended)
-		r = fiber_signal_wait(session->container->node->fibers, &session->exec->ended);
-	return r;
-}
-
-/* A client that vanishes ends its process: by SIGHUP on a terminal, by the end of its input without. */
-static void end_abandoned(struct session *session)
-{
-	if (session->exec->has_ended)
-		return;
-	fiber_shield(session->container->node->fibers);
-	if (session->pty >= 0)
-		(void)exec_signal(session->exec, SIGHUP, NULL);
-	fiber_unshield(session->container->node->fibers);
-}
-
-static int run_session(struct session *session, const Axle__ExecStart *start, struct err *err)
-{
-	struct exec_session exec;
-	int r = start_exec(session, &exec, start, err);
+	struct session *session = &call->session;
+	struct rpc *rpc = stream_rpc(call->stream);
+	int r = start_exec(call, start, err);
 	if (r < 0)
 		return r;
-	session->exec = &exec;
-	const char *name = arena_strdup(stream_rpc(session->stream)->arena, exec.name);
-	r = name ? send_started(session, name, exec.pid, start->tty) : -ENOMEM;
-	if (r == 0 && !start->detach) {
-		r = stream_fork(session->stream, read_input, session);
-		if (r == 0)
-			r = start_pumps(session);
-		if (r == 0)
-			r = await_exec(session);
-		if (r == 0 && !session->detached) {
-			stream_join_output(session->stream, read_input, true);
-			r = send_exit(session, make_exec_exit(stream_rpc(session->stream), &exec));
-		}
-		if (r < 0)
-			end_abandoned(session);
+	const char *name = arena_strdup(rpc->arena, session->exec.name);
+	r = name ? send_started(call, name, session->exec.pid, start->tty) : err_memory(err, "reply");
+	if (start->detach)
+		return r;
+	if (r == 0)
+		r = flow(call);
+	if (r == 0 && !session->left) {
+		stream_join_output(call->stream, read_input, true);
+		r = send_exit(call, make_exec_exit(rpc, &session->exec));
 	}
-	stream_join(session->stream, true);
-	exec_forget(&exec);
-	session->exec = NULL;
+	if (r < 0)
+		session_abandon(session);
 	return r;
 }
 
 static int run_exec(struct stream *stream, struct err *err)
 {
-	struct rpc *rpc = stream_rpc(stream);
 	const ProtobufCMessage *message = NULL;
-	int r = receive_first(stream, &message);
+	int r = receive_start(stream, &message);
 	if (r < 0)
 		return r;
 	const Axle__ExecRequest *request = (const Axle__ExecRequest *)message;
 	if (request->what_case != AXLE__EXEC_REQUEST__WHAT_START)
 		return err_set(err, -EINVAL, "exec.start", "expected a start message first");
-	struct session session = {
-		.stream = stream,
-		.stdin_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = -1,
-		.pty = -1,
-		.main = fiber_self(rpc->node->fibers),
-		.read_wish = read_exec_wish,
-	};
-	r = container_find_by_name(rpc->node, rpc->owner, true, request->start->container, &session.container, err);
+	struct call call = {.read_wish = read_exec_wish};
+	r = call_open(&call, stream, request->start->container, err);
 	if (r < 0)
 		return r;
-	r = run_session(&session, request->start, err);
-	session_done(&session);
+	r = exec(&call, request->start, err);
+	call_close(&call);
 	return r;
 }
 

@@ -369,7 +369,8 @@ int fiber_await_fd(struct fibers *fibers, int fd, int events)
 		return r;
 	}
 	wait->poll.data = wait;
-	r = uv_poll_start(&wait->poll, events | UV_DISCONNECT, on_fd);
+	/* The peer's end of speaking makes a socket readable; who waits to write does not want to hear of it again and again. */
+	r = uv_poll_start(&wait->poll, events & UV_READABLE ? events | UV_DISCONNECT : events, on_fd);
 	if (r == 0)
 		r = fiber_park(fibers);
 	uv_close((uv_handle_t *)&wait->poll, free_fd_wait);

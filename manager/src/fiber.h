@@ -61,7 +61,8 @@ void fiber_wake(struct fiber *fiber, int result);
 /* Parks for a time. Returns 0, or -ETIMEDOUT, -ECANCELED. */
 int fiber_sleep(struct fibers *fibers, uint64_t ms);
 
-/* Parks until @fd (which nobody else in the loop watches) is readable (UV_READABLE) or writable (UV_WRITABLE).
+/* Parks until @fd (which nobody else in the loop watches) is readable (UV_READABLE) or writable (UV_WRITABLE), or
+ * has no peer any more (UV_DISCONNECT).
  * Returns 0, or -ETIMEDOUT, -ECANCELED, those of uv_poll_start(). */
 int fiber_await_fd(struct fibers *fibers, int fd, int events);
 

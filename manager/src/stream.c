@@ -9,23 +9,16 @@
 #include "core/base/err.h"
 #include "core/base/scoped.h"
 #include "core/codec/proto.h"
+#include "manager/src/fiber_group.h"
 
 #define QUEUE_PAUSE_BYTES (256 << 10) /* at which the peer is asked to wait */
 #define MESSAGE_MAX (16 << 20)
-#define FORKS_MAX 4
 #define OUTPUT_WAIT_MS 2000
 
 struct queued {
 	struct queued *next;
 	size_t size;
 	uint8_t bytes[];
-};
-
-struct forked {
-	struct stream *stream;
-	fiber_function *function;
-	void *data;
-	struct fiber *fiber;
 };
 
 struct stream {
@@ -41,8 +34,7 @@ struct stream {
 	bool failed; /* a message could not be kept */
 	struct fiber_signal arrived;
 	struct fiber_signal writable;
-	struct fiber_signal joined;
-	struct forked forks[FORKS_MAX];
+	struct fiber_group forks;
 };
 
 struct rpc *stream_rpc(struct stream *stream)
@@ -109,9 +101,7 @@ static void on_cancel(struct grpc_call *call, int code, void *data)
 	(void)call;
 	(void)code;
 	struct stream *stream = data;
-	for (size_t i = 0; i < FORKS_MAX; i++)
-		if (stream->forks[i].fiber)
-			fiber_cancel(stream->forks[i].fiber);
+	fiber_group_cancel(&stream->forks);
 	fiber_cancel(stream->fiber);
 }
 
@@ -152,38 +142,14 @@ int stream_receive(struct stream *stream, struct arena *arena, const ProtobufCMe
 	return r < 0 ? r : 1;
 }
 
-static void run_fork(void *data)
-{
-	struct forked *forked = data;
-	struct stream *stream = forked->stream;
-	forked->function(forked->data);
-	forked->fiber = NULL;
-	fiber_signal_all(&stream->joined);
-}
-
 int stream_fork(struct stream *stream, fiber_function *function, void *data)
 {
-	for (size_t i = 0; i < FORKS_MAX; i++) {
-		struct forked *forked = &stream->forks[i];
-		if (forked->fiber)
-			continue;
-		*forked = (struct forked){stream, function, data, NULL};
-		return fiber_start(stream->rpc.node->fibers, run_fork, forked, &forked->fiber);
-	}
-	return -EAGAIN;
+	return fiber_group_start(&stream->forks, function, data);
 }
 
 void stream_join(struct stream *stream, bool cancel)
 {
-	struct fibers *fibers = stream->rpc.node->fibers;
-	fiber_shield(fibers);
-	for (size_t i = 0; i < FORKS_MAX; i++) {
-		if (cancel && stream->forks[i].fiber)
-			fiber_cancel(stream->forks[i].fiber);
-		while (stream->forks[i].fiber)
-			(void)fiber_signal_wait(fibers, &stream->joined);
-	}
-	fiber_unshield(fibers);
+	fiber_group_join(&stream->forks, cancel);
 }
 
 /* Returns false where the time is over. */
@@ -192,7 +158,7 @@ static bool await_fork(struct stream *stream, bool impatient)
 	struct fibers *fibers = stream->rpc.node->fibers;
 	if (impatient)
 		(void)fiber_set_deadline(fibers, uv_hrtime() + OUTPUT_WAIT_MS * UINT64_C(1000000));
-	int r = fiber_signal_wait(fibers, &stream->joined);
+	int r = fiber_signal_wait(fibers, &stream->forks.ended);
 	return r == 0 || grpc_call_queued(stream->rpc.call) > 0; /* a slow reader is waited for */
 }
 
@@ -200,10 +166,8 @@ void stream_join_output(struct stream *stream, fiber_function *except, bool impa
 {
 	struct fibers *fibers = stream->rpc.node->fibers;
 	fiber_shield(fibers); /* a peer that leaves cancels the forks */
-	for (size_t i = 0; i < FORKS_MAX; i++)
-		while (stream->forks[i].fiber && stream->forks[i].function != except)
-			if (!await_fork(stream, impatient))
-				break;
+	while (fiber_group_is_busy(&stream->forks, except) && await_fork(stream, impatient))
+		;
 	fiber_unshield(fibers);
 }
 
@@ -254,6 +218,7 @@ void stream_open(struct grpc_call *call, const ProtobufCMessage *request, const 
 	}
 	stream->rpc = (struct rpc){face->node, face->owner, grpc_call_arena(call), call};
 	stream->run = run;
+	stream->forks.fibers = face->node->fibers;
 	stream->request = request;
 	stream->input = input;
 	grpc_call_set_events(call, &EVENTS, stream);
