@@ -131,7 +131,8 @@ START_TEST(bytes_may_come_one_by_one)
 	ck_assert_int_eq(spdy_writer_new(&writer), 0);
 	ck_assert_int_eq(spdy_write(writer, &FRAMES[0], &bytes), 0);
 	size_t control = bytes.size;
-	ck_assert_int_eq(spdy_write(writer, &(struct spdy_frame){.type = SPDY_DATA, .stream = 1, .fin = true, .data = (const uint8_t *)"ab", .size = 2}, &bytes), 0);
+	const struct spdy_frame data = {.type = SPDY_DATA, .stream = 1, .fin = true, .data = (const uint8_t *)"ab", .size = 2};
+	ck_assert_int_eq(spdy_write(writer, &data, &bytes), 0);
 	for (size_t i = 0; i < bytes.size; i++) {
 		struct spdy_frame frame = {0};
 		int r = read_one(reader, bytes.data + i, 1, &frame, NULL);
@@ -274,7 +275,8 @@ START_TEST(too_much_is_not_written)
 	ck_assert_int_eq(spdy_write(writer, &FRAMES[5], &small), -EMSGSIZE);
 	ck_assert_uint_eq(small.size, 0);
 	ck_assert_int_eq(spdy_write(writer, &(struct spdy_frame){.type = (enum spdy_type)5}, &small), -EINVAL);
-	ck_assert_int_eq(spdy_write(writer, &(struct spdy_frame){.type = SPDY_SYN_REPLY, .stream = 1, .pairs = pairs, .pairs_count = ARRAY_COUNT(pairs)}, &small), -EINVAL);
+	const struct spdy_frame many = {.type = SPDY_SYN_REPLY, .stream = 1, .pairs = pairs, .pairs_count = ARRAY_COUNT(pairs)};
+	ck_assert_int_eq(spdy_write(writer, &many, &small), -EINVAL);
 }
 END_TEST
 

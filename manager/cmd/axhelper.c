@@ -37,6 +37,8 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 		return helper_volume_mount(request->volume_mount, err);
 	if (request->relabel)
 		return helper_relabel(request->relabel, err);
+	if (request->connect)
+		return helper_connect(request->connect, ret_fd, err);
 	if (request->net_open)
 		return helper_net_open(request->net_open, ret_fd, err);
 	if (request->disk_usage)

@@ -22,6 +22,7 @@
 #include "manager/src/pull.h"
 #include "manager/src/restore.h"
 #include "manager/src/server.h"
+#include "manager/src/streaming.h"
 
 #define CALLS_END_MS 5000
 #define LEAVE_POLL_MS 5
@@ -89,6 +90,7 @@ static void stop(struct daemon *daemon)
 	if (daemon->node.stopping)
 		return;
 	daemon->node.stopping = true;
+	streaming_close(daemon->node.streaming);
 	fibers_cancel_all(daemon->node.fibers);
 	server_close(&daemon->server, CALLS_END_MS, on_server_closed, daemon);
 }
@@ -108,6 +110,8 @@ static void start(void *data)
 	struct node *node = &daemon->node;
 	struct err err = {0};
 	int r = node_restore(node, daemon->boot_id_file, &err);
+	if (r == 0 && !node->stopping)
+		r = streaming_open(node, &node->streaming, &err);
 	if (r == 0 && !node->stopping)
 		r = server_open(&daemon->server, node, &err);
 	if (r < 0) {
@@ -168,6 +172,7 @@ static int run(const struct options *options)
 	networks_free(daemon.node.networks);
 	layer_walker_free(daemon.node.layers);
 	cri_listeners_free(daemon.node.cri_listeners);
+	streaming_free(daemon.node.streaming);
 	pull_table_free(daemon.node.pulls);
 	image_store_free(daemon.node.images);
 	node_close(&daemon.node);

@@ -1,7 +1,9 @@
 #include "manager/src/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "core/base/arena.h"
@@ -62,6 +64,15 @@ static const struct json_field CDI_FIELDS[] = {
 };
 static const struct json_table CDI = JSON_TABLE_STRICT(struct config_cdi, CDI_FIELDS);
 
+static const struct json_field STREAMING_FIELDS[] = {
+	JSON_FIELD(struct config_streaming, address, "address", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_streaming, port, "port", JSON_U32, 0),
+	JSON_FIELD(struct config_streaming, url_lifetime_s, "url-lifetime-s", JSON_U32, 0),
+	JSON_FIELD(struct config_streaming, creation_timeout_s, "creation-timeout-s", JSON_U32, 0),
+	JSON_FIELD(struct config_streaming, idle_timeout_s, "idle-timeout-s", JSON_U32, 0),
+};
+static const struct json_table STREAMING = JSON_TABLE_STRICT(struct config_streaming, STREAMING_FIELDS);
+
 static const struct json_field RUNTIME_FIELDS[] = {
 	JSON_FIELD(struct config_runtime, path, "path", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_runtime, root, "root", JSON_STRING_T, 0),
@@ -98,6 +109,7 @@ static const struct json_field CONFIG_FIELDS[] = {
 	JSON_NESTED(struct config, log, "log", JSON_STRUCT, &LOG, 0),
 	JSON_NESTED(struct config, socket, "socket", JSON_STRUCT, &SOCKET, 0),
 	JSON_NESTED(struct config, images, "images", JSON_STRUCT, &IMAGES, 0),
+	JSON_NESTED(struct config, streaming, "streaming", JSON_STRUCT, &STREAMING, 0),
 	JSON_NESTED(struct config, container_logs, "container-logs", JSON_STRUCT, &LOGS, 0),
 	JSON_NESTED(struct config, cni, "cni", JSON_STRUCT, &CNI, 0),
 	JSON_NESTED(struct config, signals, "signals", JSON_STRUCT, &SIGNALS, 0),
@@ -171,6 +183,31 @@ static int read_sizes(const char *source, struct config *config, struct err *err
 	return 0;
 }
 
+/* What is sent there is not encrypted, and the URL is the only proof of a right to it. */
+static bool is_loopback(const char *address)
+{
+	struct in_addr v4 = {0};
+	struct in6_addr v6 = {0};
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+	return inet_pton(AF_INET6, address, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static int check_streaming(const char *source, const struct config_streaming *streaming, struct err *err)
+{
+	if (!is_loopback(streaming->address))
+		return err_set(err, -EINVAL, "config.invalid",
+			       "%s: streaming.address: expected one of the loopback device, found \"%s\"", source,
+			       streaming->address);
+	if (streaming->port > UINT16_MAX)
+		return err_set(err, -EINVAL, "config.invalid", "%s: streaming.port: expected at most 65535, found %u",
+			       source, streaming->port);
+	if (!streaming->url_lifetime_s || !streaming->creation_timeout_s)
+		return err_set(err, -EINVAL, "config.invalid",
+			       "%s: streaming: expected url-lifetime-s and creation-timeout-s above 0", source);
+	return 0;
+}
+
 static int check(const char *source, const struct config *config, struct err *err)
 {
 	enum log_level level = LOG_INFO;
@@ -224,6 +261,10 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 		.cdi = {.directories = CDI_DIRECTORIES},
 		.pods = {.shm_bytes = 64 << 20},
 		.default_runtime = CONFIG_DEFAULT_RUNTIME,
+		.streaming = {.address = "127.0.0.1",
+			      .url_lifetime_s = 60,
+			      .creation_timeout_s = 30,
+			      .idle_timeout_s = 4 * 60 * 60},
 	};
 	json_t *value = NULL;
 	int r = toml_parse(source, text, length, &value, err);
@@ -237,6 +278,8 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 		r = read_sizes(source, &config, err);
 	if (r == 0)
 		r = check(source, &config, err);
+	if (r == 0)
+		r = check_streaming(source, &config.streaming, err);
 	if (r == 0)
 		*ret_config = config;
 	return r;

@@ -76,6 +76,14 @@ struct config_cdi {
 	const char *const *directories; /* a later one counts before an earlier one */
 };
 
+struct config_streaming {
+	const char *address; /* of the loopback device */
+	uint32_t port;	     /* 0: the kernel chooses one */
+	uint32_t url_lifetime_s;
+	uint32_t creation_timeout_s; /* for a client to open its streams */
+	uint32_t idle_timeout_s;     /* 0: none */
+};
+
 struct config_logs {
 	uint64_t max_bytes; /* of the logs that axled owns; 0: no limit */
 	uint32_t files;
@@ -92,6 +100,7 @@ struct config {
 	struct config_socket socket;
 	struct config_images images;
 	struct config_logs container_logs;
+	struct config_streaming streaming;
 	struct config_signals signals;
 	struct config_cdi cdi;
 	struct config_cni cni;

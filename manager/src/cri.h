@@ -31,6 +31,8 @@ grpc_handler cri_stream_pod_sandboxes, cri_stream_containers, cri_stream_contain
 	cri_stream_images;
 /* cri_exec.c */
 rpc_handler cri_exec_sync;
+/* cri_streaming.c */
+rpc_handler cri_exec, cri_attach, cri_port_forward;
 /* cri_image.c */
 rpc_handler cri_list_images, cri_image_status, cri_pull_image, cri_remove_image, cri_image_fs_info;
 

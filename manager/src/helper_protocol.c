@@ -117,6 +117,12 @@ static const struct json_field DISK_USAGE_FIELDS[] = {
 };
 static const struct json_table DISK_USAGE = JSON_TABLE(struct helper_disk_usage, DISK_USAGE_FIELDS);
 
+static const struct json_field CONNECT_FIELDS[] = {
+	JSON_FIELD(struct helper_connect, network, "network", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_connect, port, "port", JSON_U32, JSON_REQUIRED),
+};
+static const struct json_table CONNECT = JSON_TABLE(struct helper_connect, CONNECT_FIELDS);
+
 static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, prepare, "prepare", JSON_STRUCT_OPT, &PREPARE, 0),
 	JSON_NESTED(struct helper_request, pod_make, "pod-make", JSON_STRUCT_OPT, &POD_MAKE, 0),
@@ -127,6 +133,7 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),
 	JSON_NESTED(struct helper_request, volume_mount, "volume-mount", JSON_STRUCT_OPT, &VOLUME_MOUNT, 0),
 	JSON_NESTED(struct helper_request, relabel, "relabel", JSON_STRUCT_OPT, &RELABEL, 0),
+	JSON_NESTED(struct helper_request, connect, "connect", JSON_STRUCT_OPT, &CONNECT, 0),
 	JSON_NESTED(struct helper_request, net_open, "net-open", JSON_STRUCT_OPT, &NET_OPEN, 0),
 	JSON_NESTED(struct helper_request, disk_usage, "disk-usage", JSON_STRUCT_OPT, &DISK_USAGE, 0),
 };

@@ -134,6 +134,12 @@ struct helper_disk_usage {
 	const char *const *trees; /* absolute */
 };
 
+/* Connects to the loopback device's @port in a network namespace. The reply brings the socket as its descriptor. */
+struct helper_connect {
+	const char *network; /* absolute path of the namespace; NULL: the host's */
+	uint32_t port;
+};
+
 struct helper_request {
 	const struct helper_prepare *prepare;
 	const struct helper_pod_make *pod_make;
@@ -144,6 +150,7 @@ struct helper_request {
 	const struct helper_container_remove *container_remove;
 	const struct helper_volume_mount *volume_mount;
 	const struct helper_relabel *relabel;
+	const struct helper_connect *connect;
 	const struct helper_net_open *net_open;
 	const struct helper_disk_usage *disk_usage;
 };

@@ -51,6 +51,9 @@ int helper_net_open(const struct helper_net_open *request, int *ret_file, struct
 int helper_disk_usage(const struct helper_disk_usage *request, struct arena *arena, struct helper_reply *ret_reply,
 		      struct err *err);
 
+/* Enters the namespace for good. */
+int helper_connect(const struct helper_connect *request, int *ret_socket, struct err *err);
+
 /* Takes what is mounted on @path away, however often. Nothing mounted there, or no such path, is success. */
 int helper_unmount(const char *path, struct err *err);
 

@@ -85,6 +85,7 @@ struct node {
 	struct layer_walker *layers;
 	struct monitors *monitors;
 	struct networks *networks;
+	struct streaming *streaming;
 	uint64_t cni_runs; /* of plugins so far: names of their groups */
 	const char *pod_cidr; /* of UpdateRuntimeConfig: "10.0.0.0/24,fd00::/64"; NULL: none (for the capability ipRanges) */
 	int64_t started_ns;
