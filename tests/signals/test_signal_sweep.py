@@ -8,7 +8,7 @@ import time
 import pytest
 
 import signal_load
-from signal_container import ALL, Container
+from view_container import ALL, Container
 
 KILLS = int(os.environ.get("AXLE_SIGNAL_KILLS", "60"))
 POLICY = """

@@ -10,56 +10,7 @@ import subprocess
 import pytest
 
 from axsignald import wait_for
-from signal_container import ALL, Container
-
-SPEED = "Vehicle/Speed"
-FAN = "Vehicle/Cabin/HVAC/FanSpeed"
-POLICY = """
-[[grant]]
-namespace = "fleet"
-pod = "dash-*"
-read = ["Vehicle.Speed", "Vehicle.Cabin.**", "Vehicle.CurrentLocation.*"]
-actuate = ["Vehicle.Cabin.HVAC.*"]
-publish = ["Vehicle.TraveledDistance"]
-
-[[grant]]
-namespace = "slow"
-read = ["Vehicle.Speed"]
-rate = 5
-"""
-TRUSTED = POLICY + """
-[[grant]]
-manager = "unmanaged"
-read = ["Vehicle.Speed"]
-"""
-
-
-@pytest.fixture
-def guarded(make_signals):
-    service = make_signals(config=POLICY).start()
-    service.write(SPEED, "88.5")
-    service.write("Vehicle/TraveledDistance", "1000")
-    return service
-
-
-@pytest.fixture
-def containers(stage, folder, tag):
-    made = []
-
-    def make(service, annotations, runtime=None, start=True, **options):
-        runtime = runtime or [stage.program("axrun")]
-        made.append(Container(runtime, folder, f"{tag}c{len(made)}", service, annotations, **options))
-        return made[-1].start() if start else made[-1]
-
-    yield make
-    for container in made:
-        container.remove()
-
-
-# crun refuses the mix of cgroups v1 and a v2 tree with controllers: for it alone the v2 tree is covered.
-CRUN = ["unshare", "-m", "sh", "-c",
-        "mount -t tmpfs none /sys/fs/cgroup/unified && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
-RUNTIMES = {"axrun": None, "crun": CRUN, "runc": ["/usr/sbin/runc"]}
+from view_container import ALL, FAN, POLICY, RUNTIMES, SPEED, TRUSTED
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
