@@ -23,7 +23,6 @@
 #include "manager/src/host_devices.h"
 #include "manager/src/pod_files.h"
 #include "manager/src/security_modules.h"
-#include "manager/src/spec_internal.h"
 
 #include <linux/capability.h>
 
@@ -342,8 +341,7 @@ int container_make_resources(const struct container *container, const Cri__Conta
 	if (r < 0)
 		return r;
 	input.container = config;
-	struct spec_builder builder = {.input = &input, .arena = arena, .err = err};
-	return spec_make_resources(&builder, ret_resources);
+	return spec_build_resources(&input, arena, ret_resources, err);
 }
 
 int container_write_bundle(const struct container *container, struct err *err)

@@ -160,3 +160,10 @@ int spec_build(const struct spec_input *input, struct arena *arena, struct oci_s
 		*ret_spec = spec;
 	return r;
 }
+
+int spec_build_resources(const struct spec_input *input, struct arena *arena, struct oci_resources *ret_resources,
+			 struct err *err)
+{
+	struct spec_builder builder = {.input = input, .arena = arena, .err = err};
+	return spec_make_resources(&builder, ret_resources);
+}

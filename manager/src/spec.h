@@ -73,6 +73,10 @@ struct spec_cuts {
 int spec_build(const struct spec_input *input, struct arena *arena, struct oci_spec *ret_spec, struct spec_cuts *ret_cuts,
 	       struct err *err);
 
+/* Its limits alone, for `update`. */
+int spec_build_resources(const struct spec_input *input, struct arena *arena, struct oci_resources *ret_resources,
+			 struct err *err);
+
 /* The security context, or one of defaults where there is none; only input->container is looked at. */
 const Cri__LinuxContainerSecurityContext *spec_security(const struct spec_input *input);
 
