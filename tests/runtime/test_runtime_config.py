@@ -221,3 +221,20 @@ def test_root_by_descriptor_of_a_detached_mount(bundle):
     finally:
         os.close(fd)
     assert out == "axrun\n/bin\n"
+
+
+def test_a_memory_limit_that_is_too_low_is_named(bundle):
+    if not os.path.isdir("/sys/fs/cgroup/memory"):
+        pytest.skip("no memory controller on cgroup v1")
+    bundle.config["linux"]["resources"] = {"memory": {"limit": 4096}}
+    done = bundle.run()
+    assert done.returncode == 1 and "its memory limit of 4096 bytes is too low" in done.stderr, done.stderr
+
+
+def test_a_mount_label_is_given_to_the_kernel(bundle):
+    """Without SELinux there are no labels, and the file system says so; nothing is ignored."""
+    if os.path.exists("/sys/fs/selinux"):
+        pytest.skip("this kernel has SELinux")
+    bundle.config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0:c1,c2"
+    done = bundle.run()
+    assert done.returncode == 1 and "context" in done.stderr, done.stderr

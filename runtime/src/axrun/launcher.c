@@ -335,13 +335,28 @@ static int serve_console(const struct launch *launch, struct launched *launched,
 	return r;
 }
 
+/* The group holds the process from its birth: what it needs until it is the container's own counts as well. */
+#define STARTING_BYTES (256 << 10)
+
+static int ended_early(const struct launch *launch, struct err *err)
+{
+	const struct oci_linux *config = launch->spec->linux_;
+	const struct oci_memory *memory = config && config->resources ? config->resources->memory : NULL;
+	if (memory && memory->limit && *memory->limit > 0 && *memory->limit < STARTING_BYTES)
+		return err_set(err, -EPROTO, "launch.ended",
+			       "the container's first process was killed before it was ready: its memory limit of %lld "
+			       "bytes is too low, expected %d at least",
+			       (long long)*memory->limit, STARTING_BYTES);
+	return err_set(err, -EPROTO, "launch.ended", "the container's first process was killed before it was ready");
+}
+
 /* Returns 0 after a request was served, 1 when the process is ready. */
 static int serve(struct launch *launch, struct launched *launched, struct err *err)
 {
 	struct sync_message message = {0};
 	int r = sync_receive(launched->sync_socket, &message, err);
 	if (r == SYNC_END)
-		return err_set(err, -EPROTO, "launch.ended", "the container's first process was killed before it was ready");
+		return ended_early(launch, err);
 	if (r < 0)
 		return r;
 	switch (message.kind) {

@@ -189,21 +189,22 @@ enum version {
 };
 
 /* Order matters where one value bounds another: period before quota, memory before memory and swap. @fallback is the
- * name of the same file with another I/O scheduler. */
+ * name of the same file with another I/O scheduler. @only_v1: v2 has nothing that does the same. */
 static const struct limit_row {
 	enum version version;
 	const char *controller;
 	const char *file;
 	const char *fallback;
 	formatter *format;
+	bool only_v1;
 } ROWS[] = {
 	{V1, "memory", "memory.use_hierarchy", NULL, memory_use_hierarchy},
 	{V1, "memory", "memory.limit_in_bytes", NULL, memory_limit},
 	{V1, "memory", "memory.memsw.limit_in_bytes", NULL, memory_swap},
 	{V1, "memory", "memory.soft_limit_in_bytes", NULL, memory_reservation},
-	{V1, "memory", "memory.kmem.tcp.limit_in_bytes", NULL, memory_kernel_tcp},
-	{V1, "memory", "memory.swappiness", NULL, memory_swappiness},
-	{V1, "memory", "memory.oom_control", NULL, memory_oom_control},
+	{V1, "memory", "memory.kmem.tcp.limit_in_bytes", NULL, memory_kernel_tcp, true},
+	{V1, "memory", "memory.swappiness", NULL, memory_swappiness, true},
+	{V1, "memory", "memory.oom_control", NULL, memory_oom_control, true},
 	{V2, "memory", "memory.max", NULL, memory_limit_v2},
 	{V2, "memory", "memory.swap.max", NULL, memory_swap_v2},
 	{V2, "memory", "memory.low", NULL, memory_reservation_v2},
@@ -211,8 +212,8 @@ static const struct limit_row {
 	{V1, "cpu", "cpu.cfs_period_us", NULL, cpu_period},
 	{V1, "cpu", "cpu.cfs_quota_us", NULL, cpu_quota},
 	{V1, "cpu", "cpu.cfs_burst_us", NULL, cpu_burst},
-	{V1, "cpu", "cpu.rt_period_us", NULL, cpu_rt_period},
-	{V1, "cpu", "cpu.rt_runtime_us", NULL, cpu_rt_runtime},
+	{V1, "cpu", "cpu.rt_period_us", NULL, cpu_rt_period, true},
+	{V1, "cpu", "cpu.rt_runtime_us", NULL, cpu_rt_runtime, true},
 	{V1, "cpu", "cpu.idle", NULL, cpu_idle},
 	{V2, "cpu", "cpu.weight", NULL, cpu_weight_v2},
 	{V2, "cpu", "cpu.max", NULL, cpu_max_v2},
@@ -225,10 +226,10 @@ static const struct limit_row {
 	{V1, "pids", "pids.max", NULL, pids_max},
 	{V2, "pids", "pids.max", NULL, pids_max},
 	{V1, "blkio", "blkio.weight", "blkio.bfq.weight", blkio_weight},
-	{V1, "blkio", "blkio.leaf_weight", NULL, blkio_leaf_weight},
+	{V1, "blkio", "blkio.leaf_weight", NULL, blkio_leaf_weight, true},
 	{V2, "blkio", "io.weight", NULL, io_weight_v2},
 	{V2, "blkio", "io.bfq.weight", NULL, blkio_weight},
-	{V1, "net_cls", "net_cls.classid", NULL, net_class},
+	{V1, "net_cls", "net_cls.classid", NULL, net_class, true},
 };
 
 static int write_file(const struct cgroup *group, bool v2, const char *controller, int dir_fd, const char *file,
@@ -269,18 +270,31 @@ static bool may_do_without(const struct limit_row *row, const struct oci_resourc
 {
 	if (row->version == V2 && row->format == blkio_weight)
 		return true;
-	return row->format == memory_swap && resources->memory->swap &&
+	return (row->format == memory_swap || row->format == memory_swap_v2) && resources->memory->swap &&
 	       (*resources->memory->swap < 0 || !resources->memory->limit ||
 		*resources->memory->swap >= *resources->memory->limit);
 }
 
-/* Has the table a row that says the same in v2's words? Without one a v1 limit cannot be kept on v2. */
 static bool has_v2_rows(const char *controller)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(ROWS); i++)
 		if (ROWS[i].version == V2 && strcmp(ROWS[i].controller, controller) == 0)
 			return true;
 	return false;
+}
+
+/* A limit that v2 does not know is asked for: none at all ("0", "-1") is what v2 has anyway, but for swappiness, where 0 is
+ * a wish like any other. */
+static int refuse_on_v2(const struct limit_row *row, const char *text, struct err *err)
+{
+	bool none = strcmp(text, "0") == 0 || strcmp(text, "-1") == 0;
+	if (none && row->format != memory_swappiness)
+		return 0;
+	if (!has_v2_rows(row->controller))
+		return controller_missing(row->controller, row->file, err);
+	return err_set(err, -EOPNOTSUPP, "cgroup.v1-only",
+		       "%s: the %s controller is on cgroup v2 on this machine, which has no such limit", row->file,
+		       row->controller);
 }
 
 static int apply_row(const struct cgroup *group, const struct limit_row *row, const struct oci_resources *resources,
@@ -291,10 +305,11 @@ static int apply_row(const struct cgroup *group, const struct limit_row *row, co
 		return 0;
 	bool v2 = false;
 	int dir_fd = cgroup_controller_fd(group, row->controller, &v2);
-	bool missing = v2 && row->version == V1 && !has_v2_rows(row->controller);
-	if (!missing && v2 != (row->version == V2))
+	if (dir_fd >= 0 && v2 && row->only_v1)
+		return refuse_on_v2(row, text, err);
+	if (v2 != (row->version == V2) && (dir_fd >= 0 || !row->only_v1))
 		return 0; /* its twin for the other version is in the table too */
-	if (dir_fd < 0 || missing)
+	if (dir_fd < 0)
 		return controller_missing(row->controller, row->file, err);
 	int r = write_file(group, v2, row->controller, dir_fd, row->file, text, err);
 	if (r == -ENOENT && row->fallback)

@@ -124,10 +124,21 @@ static void drop_unmapped_gid(const struct launch *launch, struct mount_options 
 	}
 }
 
+/* The label of SELinux for the files of a new file system (config-linux.md, "mountLabel"). Those whose files the kernel
+ * labels itself take none. */
+static const char *mount_label_for(const struct launch *launch, const struct oci_mount *mount,
+				   const struct mount_options *options)
+{
+	static const char *const OWN_LABELS[] = {"proc", "sysfs", "mqueue", "cgroup", "cgroup2", NULL};
+	const struct oci_linux *config = launch->spec->linux_;
+	bool has = config && !str_empty(config->mount_label) && !has_data(options, "context");
+	return has && !strv_contains(OWN_LABELS, mount->type) ? config->mount_label : NULL;
+}
+
 static int make_filesystem(const struct launch *launch, const struct oci_mount *mount, struct mount_options *options,
 			   const struct stat *target, int *ret_tree, struct err *err)
 {
-	struct mount_option all[MOUNT_DATA_MAX + 3];
+	struct mount_option all[MOUNT_DATA_MAX + 4];
 	size_t count = 0;
 	char mode[16];
 	if (str_equal(mount->type, "devpts") && launch->any_user)
@@ -141,6 +152,9 @@ static int make_filesystem(const struct launch *launch, const struct oci_mount *
 		(void)snprintf(mode, sizeof mode, "%o", target->st_mode & 07777);
 		all[count++] = (struct mount_option){.key = "mode", .value = mode};
 	}
+	const char *label = mount_label_for(launch, mount, options);
+	if (label)
+		all[count++] = (struct mount_option){.key = "context", .value = label};
 	for (size_t i = 0; i < options->data_count; i++)
 		all[count++] = options->data[i];
 	return mount_filesystem(mount->type, all, count, 0, ret_tree, err);
