@@ -58,6 +58,7 @@ const struct json_table POD_INIT_TABLE = JSON_TABLE(struct pod_init_file, POD_IN
 
 static const struct json_field USER_FIELDS[] = {
 	JSON_FIELD(struct helper_user, name, "name", JSON_STRING_T, 0),
+	JSON_FIELD(struct helper_user, groups_of, "groups_of", JSON_STRING_T, 0),
 	JSON_FIELD(struct helper_user, group_only_given, "group_only_given", JSON_BOOL_T, 0),
 };
 static const struct json_table USER = JSON_TABLE(struct helper_user, USER_FIELDS);

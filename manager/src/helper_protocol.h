@@ -71,6 +71,7 @@ struct helper_pod_init {
 
 struct helper_user {
 	const char *name; /* "user", "uid", "user:group" ... as image.h's image_user_resolve() takes it */
+	const char *groups_of; /* a name without a group, whose supplementary groups count; NULL: those of @name */
 	bool group_only_given; /* do not read the image's /etc/group for supplementary groups */
 };
 

@@ -268,9 +268,13 @@ static int find_user(int tree, const struct helper_user *wanted, struct arena *a
 		     const struct helper_user_found **ret_user, struct err *err)
 {
 	struct image_user user = {0};
+	struct image_user member = {0};
 	int r = image_user_resolve(tree, wanted->name, &user, err);
+	if (r == 0 && wanted->groups_of)
+		r = image_user_resolve(tree, wanted->groups_of, &member, err);
 	if (r < 0)
 		return r;
+	const struct image_user *groups_of = wanted->groups_of ? &member : &user;
 	struct helper_user_found *found = arena_alloc(arena, sizeof *found);
 	uint32_t *groups = arena_array(arena, IMAGE_GROUPS_MAX, sizeof *groups);
 	if (!found || !groups)
@@ -279,11 +283,11 @@ static int find_user(int tree, const struct helper_user *wanted, struct arena *a
 		.uid = user.uid,
 		.gid = user.gid,
 		.groups = groups,
-		.groups_count = wanted->group_only_given ? 0 : user.groups_count,
+		.groups_count = wanted->group_only_given ? 0 : groups_of->groups_count,
 		.name = arena_strdup(arena, user.name),
 		.home = arena_strdup(arena, user.home),
 	};
-	memcpy(groups, user.groups, found->groups_count * sizeof *groups);
+	memcpy(groups, groups_of->groups, found->groups_count * sizeof *groups);
 	*ret_user = found;
 	return found->name && found->home ? 0 : -ENOMEM;
 }

@@ -36,6 +36,15 @@ static const char *wanted_user(const struct container *container, const struct i
 	return name;
 }
 
+/* The image's /etc/group counts for the user, also where the request names another group (as with containerd). An image
+ * for the command line that says "user:group" means these alone, as with podman. */
+static const char *groups_of(const struct container *container, const char *user, struct arena *arena)
+{
+	bool asked = security_of(container)->run_as_group || container->owner == OWNER_CRI;
+	const char *colon = strchr(user, ':');
+	return asked && colon ? arena_strndup(arena, user, (size_t)(colon - user)) : NULL;
+}
+
 static int check_ids(const Cri__LinuxContainerSecurityContext *security, struct err *err)
 {
 	if (security->run_as_group && !security->run_as_user && str_empty(security->run_as_username))
@@ -43,6 +52,10 @@ static int check_ids(const Cri__LinuxContainerSecurityContext *security, struct 
 	if (security->run_as_user && (security->run_as_user->value < 0 || security->run_as_user->value > UINT32_MAX - 1))
 		return err_set(err, -EINVAL, "container.user", "run_as_user %lld: expected 0 to 4294967294",
 			       (long long)security->run_as_user->value);
+	if (security->run_as_group &&
+	    (security->run_as_group->value < 0 || security->run_as_group->value > UINT32_MAX - 1))
+		return err_set(err, -EINVAL, "container.user", "run_as_group %lld: expected 0 to 4294967294",
+			       (long long)security->run_as_group->value);
 	for (size_t i = 0; i < security->n_supplemental_groups; i++)
 		if (security->supplemental_groups[i] < 0 || security->supplemental_groups[i] > UINT32_MAX - 1)
 			return err_set(err, -EINVAL, "container.user",
@@ -103,6 +116,8 @@ static int mount_with(struct container *container, const char *target, bool look
 		.group_only_given = security_of(container)->supplemental_groups_policy ==
 				    CRI__SUPPLEMENTAL_GROUPS_POLICY__Strict,
 	};
+	if (user.name)
+		user.groups_of = groups_of(container, user.name, arena);
 	struct helper_rootfs_mount mount = {
 		.layers = arena_printf(arena, "%s/images", node->places.root),
 		.lowers = image_lowers(image, arena),

@@ -43,12 +43,19 @@ static int make_cpu(struct spec_builder *builder, const Cri__LinuxContainerResou
 	return r;
 }
 
+/* Less than the first process takes before it is the container's own: such a container cannot start. */
+#define MEMORY_LIMIT_MIN (256 << 10)
+
 static int make_memory(struct spec_builder *builder, const Cri__LinuxContainerResources *wanted,
 		       const struct oci_memory **ret_memory)
 {
 	struct oci_memory *memory = arena_alloc(builder->arena, sizeof *memory);
 	if (!memory)
 		return -ENOMEM;
+	if (wanted->memory_limit_in_bytes > 0 && wanted->memory_limit_in_bytes < MEMORY_LIMIT_MIN)
+		return err_set(builder->err, -EINVAL, "container.resources",
+			       "memory limit of %lld bytes: expected %d (256 KiB) at least, which its start takes",
+			       (long long)wanted->memory_limit_in_bytes, MEMORY_LIMIT_MIN);
 	int r = set_i64(builder, wanted->memory_limit_in_bytes, &memory->limit);
 	/* memory and swap together: without a word about it a limited container does not swap, as with containerd */
 	int64_t swap = wanted->memory_swap_limit_in_bytes;

@@ -39,6 +39,10 @@ image("volume", {}, plain_layer(
     Entry("data"), Entry("data/file", b"inside\n"), Entry("data/deep"), Entry("data/deep/file", b"deep\n"),
     Entry("etc"), Entry("etc/passwd", b"the image's own\n"), Entry("inner", target="/data", kind=tarfile.SYMTYPE),
     Entry("absolute", target="/etc", kind=tarfile.SYMTYPE), Entry("up", target="../../../../etc", kind=tarfile.SYMTYPE)))
+# An account that is in groups beside its own.
+image("groups", {"Cmd": ["sh"]}, busybox_layer,
+      plain_layer(Entry("etc"), Entry("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\napp:x:1500:1500::/home/app:/bin/sh\n"),
+                  Entry("etc/group", b"root:x:0:\napp:x:1500:\none:x:1600:app\ntwo:x:1700:other,app\nthree:x:1800:other\n")))
 # No program at all.
 image("empty", {"Cmd": ["/nothing"]}, plain_layer(Entry("file", b"text")))
 
