@@ -36,6 +36,7 @@ struct transfer {
 	int data_result; /* of request.data */
 	struct err data_err;
 	unsigned redirects;
+	bool elsewhere; /* redirected to another host */
 	char curl_message[CURL_ERROR_SIZE];
 };
 
@@ -172,16 +173,46 @@ static int add_header(struct transfer *transfer, const char *name, const char *v
 	return 0;
 }
 
+static void set_blob(CURL *easy, CURLoption option, const char *text)
+{
+	if (!text)
+		return;
+	struct curl_blob blob = {(void *)text, strlen(text), CURL_BLOB_NOCOPY};
+	curl_easy_setopt(easy, option, &blob);
+}
+
 static void set_tls(struct transfer *transfer)
 {
 	const struct http_client *client = transfer->client;
+	const struct http_trust own = {.ca_pem = client->ca_pem, .skip_verify = client->options.skip_tls_verify};
+	const struct http_trust *trust = transfer->request.trust ? transfer->request.trust : &own;
 	CURL *easy = transfer->easy;
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, client->options.skip_tls_verify ? 0L : 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, client->options.skip_tls_verify ? 0L : 2L);
-	if (!client->ca_pem)
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, trust->skip_verify ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, trust->skip_verify ? 0L : 2L);
+	set_blob(easy, CURLOPT_CAINFO_BLOB, trust->ca_pem);
+	if (transfer->elsewhere || !trust->certificate_pem)
 		return;
-	struct curl_blob blob = {client->ca_pem, strlen(client->ca_pem), CURL_BLOB_NOCOPY};
-	curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+	set_blob(easy, CURLOPT_SSLCERT_BLOB, trust->certificate_pem);
+	set_blob(easy, CURLOPT_SSLKEY_BLOB, trust->key_pem ? trust->key_pem : trust->certificate_pem);
+}
+
+/* Those of the caller, where they are meant for. */
+static int add_more_headers(struct transfer *transfer)
+{
+	for (const char *const *line = transfer->request.headers; line && *line && !transfer->elsewhere; line++) {
+		struct curl_slist *headers = curl_slist_append(transfer->headers, *line);
+		if (!headers)
+			return -ENOMEM;
+		transfer->headers = headers;
+	}
+	return 0;
+}
+
+static long connect_timeout(const struct transfer *transfer)
+{
+	const struct http_trust *trust = transfer->request.trust;
+	return (long)(trust && trust->connect_timeout_s ? trust->connect_timeout_s
+							 : transfer->client->options.connect_timeout_s);
 }
 
 /* Sets up curl for the place where the transfer is now. Options of fixed types cannot fail but for memory. */
@@ -193,7 +224,7 @@ static int prepare(struct transfer *transfer)
 	transfer->headers = NULL;
 	buf_clear(&transfer->response.error_body);
 	if (add_header(transfer, "Accept", transfer->accept) < 0 ||
-	    add_header(transfer, "Authorization", transfer->authorization) < 0)
+	    add_header(transfer, "Authorization", transfer->authorization) < 0 || add_more_headers(transfer) < 0)
 		return -ENOMEM;
 	const struct http_options *options = &transfer->client->options;
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
@@ -201,7 +232,7 @@ static int prepare(struct transfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)options->connect_timeout_s);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, connect_timeout(transfer));
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)options->stall_timeout_s);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 256L * 1024);
@@ -289,6 +320,7 @@ static int redirect_to(struct transfer *transfer, CURLU *url, const char *locati
 	if (!same) { /* what opens one host is not shown to another */
 		free(transfer->authorization);
 		transfer->authorization = NULL;
+		transfer->elsewhere = true;
 	}
 	char *whole = NULL;
 	if (curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK)

@@ -33,8 +33,19 @@ int http_client_new(const struct http_options *options, struct http_client **ret
 void http_client_free(struct http_client *client);
 SCOPED_DEFINE(struct http_client, http_client_free)
 
+/* Whom to believe at the other end of TLS, and who we are. */
+struct http_trust {
+	const char *ca_pem; /* authorities to trust, PEM text; NULL: the system's */
+	const char *certificate_pem; /* ours, with its key; NULL: none. Not shown to another host after a redirect */
+	const char *key_pem;
+	bool skip_verify;
+	unsigned connect_timeout_s; /* 0: the client's */
+};
+
 struct http_request {
 	const char *url;
+	const struct http_trust *trust;	   /* instead of the client's own; lives as long as the request. NULL: none */
+	const char *const *headers;	   /* more lines "Name: value", likewise; only for the host of @url. NULL: none */
 	const char *accept;	    /* header values; NULL: none */
 	const char *authorization;
 	const char *form;	    /* a body: POST as application/x-www-form-urlencoded */

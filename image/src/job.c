@@ -25,6 +25,7 @@ struct image_job {
 	struct buf lines;
 	size_t consumed; /* bytes of lines that the last image_job_read() gave */
 	struct arena arena;
+	bool removes;
 	bool ended; /* the stream */
 	int error;  /* of the error line */
 	struct err err;
@@ -36,8 +37,9 @@ struct image_job {
 static int check_options(const struct image_job_options *options, struct err *err)
 {
 	struct image_reference reference;
-	bool pull = options->kind == IMAGE_JOB_PULL;
-	if (pull || options->reference)
+	if (options->kind == IMAGE_JOB_REMOVE) /* also by id */
+		return str_empty(options->reference) ? err_set(err, -EINVAL, "reference.malformed", "expected an image") : 0;
+	if (options->kind == IMAGE_JOB_PULL || options->reference)
 		return image_reference_parse(options->reference, &reference, err);
 	return 0;
 }
@@ -45,10 +47,14 @@ static int check_options(const struct image_job_options *options, struct err *er
 /* The request goes through an anonymous file: credentials stand on no command line and in no environment. */
 static int make_request(const struct image_job_options *options, int *ret_fd, struct err *err)
 {
-	bool pull = options->kind == IMAGE_JOB_PULL;
+	static const char *const KINDS[] = {
+		[IMAGE_JOB_PULL] = "pull",
+		[IMAGE_JOB_LOAD] = "load",
+		[IMAGE_JOB_REMOVE] = "remove",
+	};
 	struct wire_request request = {
 		.version = WIRE_VERSION,
-		.kind = pull ? "pull" : "load",
+		.kind = KINDS[options->kind],
 		.reference = options->reference,
 		.platform = {options->platform.os, options->platform.architecture, options->platform.variant},
 		.credentials = {options->credentials.username, options->credentials.password,
@@ -57,6 +63,8 @@ static int make_request(const struct image_job_options *options, int *ret_fd, st
 		.skip_tls_verify = options->skip_tls_verify,
 		.ca_file = options->ca_file,
 		.endpoint = options->endpoint,
+		.hosts_dir = options->hosts_dir,
+		.remove_flags = options->remove_flags,
 		.uid = options->worker_uid,
 		.gid = options->worker_gid,
 		.connect_timeout_s = options->connect_timeout_s,
@@ -122,6 +130,7 @@ int image_job_start(struct image_store *store, const struct image_job_options *o
 	if (!job)
 		return err_memory(err, "job");
 	job->store = store;
+	job->removes = options->kind == IMAGE_JOB_REMOVE;
 	job->pidfd = -1;
 	job->progress_fd = -1;
 	job->lines.max = 2 * WIRE_LINE_MAX;
@@ -242,6 +251,10 @@ int image_job_finish(struct image_job *job, const struct image **ret_image, stru
 		return r;
 	if (refreshed < 0)
 		return refreshed;
+	if (job->removes) {
+		*ret_image = NULL;
+		return 0;
+	}
 	return image_store_resolve(job->store, job->id, ret_image, err);
 }
 

@@ -11,6 +11,7 @@
 #include "core/net/http.h"
 #include "image/src/assembly.h"
 #include "image/src/crew.h"
+#include "image/src/hosts.h"
 #include "image/src/registry.h"
 
 #define DOWNLOADS_AT_ONCE 3
@@ -22,12 +23,23 @@
 
 struct pull;
 
+/* One place that is asked, in its turn. */
+struct source {
+	struct pull *pull;
+	const struct hosts_entry *entry; /* NULL: the registry itself, and no file says anything */
+	struct registry *registry;	 /* NULL: not asked yet */
+	struct http_trust trust;
+	char *ca_pem;
+	bool away; /* it did not answer: not asked again */
+};
+
 /* One blob to fetch: the layers that have it are read when it is there. */
 struct fetch {
 	struct pull *pull;
 	struct registry_download download;
 	size_t layer; /* the first that has it */
 	int fd;
+	size_t source; /* whom it comes from */
 	bool started;
 	bool ended;
 	uint64_t reported;
@@ -36,7 +48,8 @@ struct fetch {
 struct pull {
 	struct worker *worker;
 	struct http_client *client;
-	struct registry *registry;
+	struct source sources[HOSTS_MAX];
+	size_t sources_count;
 	struct image_reference reference;
 	struct assembly assembly;
 	struct crew *crew;
@@ -49,7 +62,144 @@ struct pull {
 	char pulled[DIGEST_TEXT_MAX]; /* what the reference led to: index or manifest */
 };
 
+/* ---- Sources ---------------------------------------------------------------------------------------------------- */
+
+/* What the file trusts counts beside what the machine trusts. */
+static int make_trust(struct source *source, struct err *err)
+{
+	const struct worker *worker = source->pull->worker;
+	const struct hosts_entry *entry = source->entry;
+	source->trust = (struct http_trust){
+		.ca_pem = worker->ca_pem,
+		.certificate_pem = entry->certificate_pem,
+		.key_pem = entry->key_pem,
+		.skip_verify = entry->skip_verify,
+		.connect_timeout_s = entry->connect_timeout_s,
+	};
+	if (!entry->ca_pem)
+		return 0;
+	source->ca_pem = str_printf("%s\n%s", worker->ca_pem ? worker->ca_pem : "", entry->ca_pem);
+	source->trust.ca_pem = source->ca_pem;
+	return source->ca_pem ? 0 : err_memory(err, "image");
+}
+
+/* Credentials are for the registry: a mirror gets what its own entry says, as headers. */
+static int open_source(struct source *source, struct err *err)
+{
+	const struct wire_request *request = source->pull->worker->request;
+	const struct hosts_entry *entry = source->entry;
+	const bool mirror = entry && !entry->is_server;
+	const bool last = source == &source->pull->sources[source->pull->sources_count - 1];
+	struct image_credentials credentials = {0};
+	if (!mirror)
+		credentials = (struct image_credentials){request->credentials.username, request->credentials.password,
+							 request->credentials.identity_token,
+							 request->credentials.registry_token};
+	scoped_free char *endpoint = NULL;
+	if (request->endpoint) {
+		size_t length = strlen(request->endpoint);
+		endpoint = str_printf("%.*s/v2", (int)(length - (length && request->endpoint[length - 1] == '/')), request->endpoint);
+		if (!endpoint)
+			return err_memory(err, "image");
+	}
+	struct registry_options options = {
+		.reference = &source->pull->reference,
+		.credentials = &credentials,
+		.plain_http = request->plain_http,
+		.base = entry ? entry->base : endpoint,
+		.mirror = mirror ? entry->name : NULL,
+		.headers = entry ? entry->headers : NULL,
+		.attempts = last ? 0 : 1, /* the next one is tried sooner than the same again */
+	};
+	int r = entry ? make_trust(source, err) : 0;
+	if (r == 0 && entry)
+		options.trust = &source->trust;
+	return r < 0 ? r : registry_open(source->pull->client, &options, &source->registry, err);
+}
+
+/* The next one from @index on that may be asked; sources_count where there is none. */
+static size_t next_source(const struct pull *pull, size_t index, bool resolve)
+{
+	for (; index < pull->sources_count; index++) {
+		const struct source *source = &pull->sources[index];
+		bool may = !source->entry || (resolve ? source->entry->resolve : source->entry->pull);
+		if (may && !source->away)
+			break;
+	}
+	return index;
+}
+
+static int registry_of(struct pull *pull, size_t index, struct registry **ret_registry, struct err *err)
+{
+	struct source *source = &pull->sources[index];
+	int r = source->registry ? 0 : open_source(source, err);
+	if (r == -EHOSTUNREACH)
+		source->away = true;
+	*ret_registry = source->registry;
+	return r;
+}
+
+/* Is it the machine's failure, which nobody else can help with? */
+static bool is_ours(int code)
+{
+	return code == -ENOMEM || code == -ENOSPC || code == -ECANCELED || code == -EINVAL;
+}
+
+/* Asks one after the other until one can answer; the last one's failure is the one that is told. */
+static int ask_in_turn(struct pull *pull, bool resolve,
+		       int (*ask)(struct pull *pull, struct registry *registry, void *what, struct err *err), void *what,
+		       struct err *err)
+{
+	size_t index = next_source(pull, 0, resolve);
+	if (index == pull->sources_count)
+		return err_set(err, -EHOSTUNREACH, "registry.unreachable",
+			       "image %s/%s: no host of its hosts.toml that answers may be asked for %s", pull->reference.registry,
+			       pull->reference.repository, resolve ? "what a tag leads to" : "its content");
+	for (;;) {
+		struct registry *registry = NULL;
+		int r = registry_of(pull, index, &registry, err);
+		if (r == 0)
+			r = ask(pull, registry, what, err);
+		if (r == -EHOSTUNREACH)
+			pull->sources[index].away = true;
+		index = next_source(pull, index + 1, resolve);
+		if (r == 0 || is_ours(r) || index == pull->sources_count)
+			return r;
+	}
+}
+
+static void sources_done(struct pull *pull)
+{
+	for (size_t i = 0; i < pull->sources_count; i++) {
+		registry_free(pull->sources[i].registry);
+		free(pull->sources[i].ca_pem);
+	}
+}
+
+static void list_sources(struct pull *pull)
+{
+	const struct hosts *hosts = pull->worker->hosts;
+	pull->sources_count = hosts->count ? hosts->count : 1;
+	for (size_t i = 0; i < pull->sources_count; i++)
+		pull->sources[i] = (struct source){.pull = pull, .entry = hosts->count ? &hosts->entries[i] : NULL};
+}
+
 /* ---- Documents -------------------------------------------------------------------------------------------------- */
+
+struct wanted_manifest {
+	const char *tag;
+	const struct digest *digest; /* NULL: by tag */
+	struct buf *bytes;
+	char *type;
+	struct digest *found;
+};
+
+static int ask_manifest(struct pull *pull, struct registry *registry, void *what, struct err *err)
+{
+	(void)pull;
+	struct wanted_manifest *wanted = what;
+	return registry_get_manifest(registry, wanted->tag, wanted->digest, wanted->bytes, wanted->type, wanted->found, err);
+}
 
 /* Gets what the reference leads to, and through an index the manifest for this platform. */
 static int get_manifest(struct pull *pull, struct buf *ret_manifest, struct digest *ret_digest, struct err *err)
@@ -61,8 +211,8 @@ static int get_manifest(struct pull *pull, struct buf *ret_manifest, struct dige
 		return -EINVAL;
 	for (unsigned depth = 0;; depth++) {
 		char type[256];
-		int r = registry_get_manifest(pull->registry, tag, by_digest ? &wanted : NULL, ret_manifest, type,
-					      ret_digest, err);
+		struct wanted_manifest asked = {tag, by_digest ? &wanted : NULL, ret_manifest, type, ret_digest};
+		int r = ask_in_turn(pull, !by_digest, ask_manifest, &asked, err);
 		if (r < 0)
 			return r;
 		if (depth == 0)
@@ -92,11 +242,16 @@ static int get_manifest(struct pull *pull, struct buf *ret_manifest, struct dige
 	}
 }
 
-static int get_config(struct pull *pull, struct err *err)
+static int ask_config(struct pull *pull, struct registry *registry, void *what, struct err *err)
 {
 	const struct model_descriptor *descriptor = pull->assembly.manifest.config;
+	return registry_get_blob(registry, descriptor->digest, descriptor->size, what, err);
+}
+
+static int get_config(struct pull *pull, struct err *err)
+{
 	scoped_done(buf_done) struct buf config = {.max = CONFIG_SIZE_MAX};
-	int r = registry_get_blob(pull->registry, descriptor->digest, descriptor->size, &config, err);
+	int r = ask_in_turn(pull, false, ask_config, &config, err);
 	return r < 0 ? r : assembly_configure(&pull->assembly, &config, err);
 }
 
@@ -135,10 +290,30 @@ static void read_layers(struct pull *pull, const struct digest *blob)
 			crew_add(pull->crew, i);
 }
 
+/* Has it fetched again from the next source. Returns whether there is one. */
+static bool try_elsewhere(struct fetch *fetch, int result)
+{
+	struct pull *pull = fetch->pull;
+	if (result == -EHOSTUNREACH)
+		pull->sources[fetch->source].away = true;
+	size_t next = next_source(pull, fetch->source + 1, false);
+	if (result >= 0 || is_ours(result) || next == pull->sources_count || ftruncate(fetch->fd, 0) < 0 ||
+	    lseek(fetch->fd, 0, SEEK_SET) < 0)
+		return false;
+	fetch->source = next;
+	fetch->started = false;
+	fetch->reported = 0;
+	fetch->download = (struct registry_download){.digest = fetch->download.digest, .size = fetch->download.size};
+	pull->under_way--;
+	return true;
+}
+
 static void on_fetched(struct registry_download *download, int result, const struct err *err)
 {
 	struct fetch *fetch = download->user;
 	struct pull *pull = fetch->pull;
+	if (try_elsewhere(fetch, result))
+		return;
 	(void)close(fetch->fd);
 	fetch->ended = true;
 	pull->under_way--;
@@ -192,13 +367,32 @@ static void plan(struct pull *pull)
 	}
 }
 
+/* The source of a fetch, or the next one that can be spoken to. */
+static int open_next(struct pull *pull, struct fetch *fetch, struct registry **ret_registry, struct err *err)
+{
+	fetch->source = next_source(pull, fetch->source, false);
+	int r = -EHOSTUNREACH;
+	while (fetch->source < pull->sources_count) {
+		r = registry_of(pull, fetch->source, ret_registry, err);
+		if (r == 0 || is_ours(r))
+			return r;
+		fetch->source = next_source(pull, fetch->source + 1, false);
+	}
+	return err && err->code ? r
+				: err_set(err, r, "registry.unreachable", "image %s/%s: no host that answers may be asked for its content",
+					  pull->reference.registry, pull->reference.repository);
+}
+
 static int start_fetch(struct pull *pull, struct fetch *fetch, struct err *err)
 {
 	struct registry_download *download = &fetch->download;
-	int r = worker_make_blob(pull->worker, &download->digest, &fetch->fd, err);
+	struct registry *registry = NULL;
+	int r = fetch->fd >= 0 ? 0 : worker_make_blob(pull->worker, &download->digest, &fetch->fd, err);
+	if (r == 0)
+		r = open_next(pull, fetch, &registry, err);
 	if (r < 0)
 		return r;
-	download->registry = pull->registry;
+	download->registry = registry;
 	download->fd = fetch->fd;
 	download->done = on_fetched;
 	download->user = fetch;
@@ -242,6 +436,17 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* As registry_retry(), of all. */
+static int retry_sources(struct pull *pull)
+{
+	int next = -1;
+	for (size_t i = 0; i < pull->sources_count; i++) {
+		int wait = pull->sources[i].registry ? registry_retry(pull->sources[i].registry) : -1;
+		next = wait >= 0 && (next < 0 || wait < next) ? wait : next;
+	}
+	return next;
+}
+
 static int run_fetches(struct pull *pull, struct err *err)
 {
 	int64_t next_report = 0;
@@ -251,7 +456,7 @@ static int run_fetches(struct pull *pull, struct err *err)
 			return r;
 		if (pull->under_way == 0 || pull->result < 0 || crew_has_failed(pull->crew))
 			break;
-		int wait = registry_retry(pull->registry);
+		int wait = retry_sources(pull);
 		r = http_client_step(pull->client, wait >= 0 && wait < STEP_MS ? wait : STEP_MS, err);
 		if (r < 0)
 			return r;
@@ -312,18 +517,11 @@ static int run(struct pull *pull, struct err *err)
 		.connect_timeout_s = request->connect_timeout_s ? request->connect_timeout_s : CONNECT_TIMEOUT_S,
 		.stall_timeout_s = request->stall_timeout_s ? request->stall_timeout_s : STALL_TIMEOUT_S,
 	};
-	struct image_credentials credentials = {request->credentials.username, request->credentials.password,
-						request->credentials.identity_token,
-						request->credentials.registry_token};
-	struct registry_options options = {.reference = &pull->reference,
-					   .credentials = &credentials,
-					   .plain_http = request->plain_http,
-					   .endpoint = request->endpoint};
 	int r = image_reference_parse(request->reference, &pull->reference, err);
 	if (r == 0)
 		r = http_client_new(&http, &pull->client, err);
 	if (r == 0)
-		r = registry_open(pull->client, &options, &pull->registry, err);
+		list_sources(pull);
 	if (r == 0)
 		r = get_documents(pull, err);
 	if (r == 0)
@@ -342,7 +540,7 @@ int pull_run(struct worker *worker, struct err *err)
 	int r = run(pull, err);
 	crew_free(pull->crew); /* waits for its threads, which use the rest */
 	http_client_free(pull->client);
-	registry_free(pull->registry);
+	sources_done(pull);
 	assembly_done(&pull->assembly);
 	free(pull);
 	return r;

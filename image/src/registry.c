@@ -83,7 +83,7 @@ int registry_refusal(const struct registry *registry, const struct http_response
 		if (REFUSALS[i].status == response->status)
 			return err_set(err, REFUSALS[i].code, REFUSALS[i].reason, "%s %s%s", what, REFUSALS[i].text, words);
 	return err_set(err, -EPROTO, "registry.protocol", "%s: registry %s answers with status %d%s", what,
-		       registry->reference.registry, response->status, words);
+		       registry->name, response->status, words);
 }
 
 static bool may_pass(int result, const struct http_response *response)
@@ -133,23 +133,20 @@ static const char *host_of(const char *registry)
 /* Asks for /v2/ (distribution-spec, "Determining Support"): any answer of a web server tells that the scheme is right. */
 static int try_base(struct registry *registry, const char *scheme, struct err *err)
 {
-	(void)snprintf(registry->base, sizeof registry->base, "%s://%s", scheme, host_of(registry->reference.registry));
+	(void)snprintf(registry->base, sizeof registry->base, "%s://%s/v2", scheme, host_of(registry->reference.registry));
 	registry->secure = str_equal(scheme, "https");
 	char url[REGISTRY_URL_MAX];
-	(void)snprintf(url, sizeof url, "%s/v2/", registry->base);
+	(void)snprintf(url, sizeof url, "%s/", registry->base);
 	scoped_done(http_response_done) struct http_response response = {0};
-	struct http_request request = {.url = url};
+	struct http_request request = {.url = url, .trust = registry->trust, .headers = registry->headers};
 	return http_fetch(registry->client, &request, &response, err);
 }
 
 static int find_base(struct registry *registry, const struct registry_options *options, struct err *err)
 {
-	if (options->endpoint) {
-		(void)snprintf(registry->base, sizeof registry->base, "%s", options->endpoint);
-		size_t length = strlen(registry->base);
-		if (length && registry->base[length - 1] == '/')
-			registry->base[length - 1] = '\0';
-		registry->secure = str_after_prefix(options->endpoint, "https://") != NULL;
+	if (options->base) {
+		(void)snprintf(registry->base, sizeof registry->base, "%s", options->base);
+		registry->secure = str_after_prefix(options->base, "https://") != NULL;
 		return 0;
 	}
 	if (options->plain_http)
@@ -171,6 +168,17 @@ int registry_open(struct http_client *client, const struct registry_options *opt
 	registry->client = client;
 	registry->reference = *options->reference;
 	registry->credentials = *options->credentials;
+	registry->trust = options->trust;
+	if (options->trust) {
+		registry->token_trust = *options->trust;
+		registry->token_trust.certificate_pem = registry->token_trust.key_pem = NULL;
+	}
+	registry->headers = options->headers;
+	registry->attempts = options->attempts ? options->attempts : REGISTRY_ATTEMPTS;
+	(void)snprintf(registry->name, sizeof registry->name, "%s",
+		       options->mirror ? options->mirror : registry->reference.registry);
+	if (options->mirror)
+		(void)snprintf(registry->query, sizeof registry->query, "?ns=%s", registry->reference.registry);
 	int r = find_base(registry, options, err);
 	if (r == 0)
 		*ret_registry = TAKE(registry);
@@ -204,6 +212,8 @@ static int get_document(struct registry *registry, const char *url, const char *
 	bool asked_again = false;
 	for (unsigned attempt = 1;; attempt++) {
 		struct http_request request = {.url = url,
+					       .trust = registry->trust,
+					       .headers = registry->headers,
 					       .accept = accept,
 					       .authorization = registry->authorization,
 					       .data = on_bytes,
@@ -221,7 +231,7 @@ static int get_document(struct registry *registry, const char *url, const char *
 				return r;
 			continue;
 		}
-		if (!may_pass(r, ret_response) || attempt == REGISTRY_ATTEMPTS)
+		if (!may_pass(r, ret_response) || attempt >= registry->attempts)
 			return r < 0 ? registry_transport_error(r, err)
 				     : registry_refusal(registry, ret_response, what, err);
 		sleep_ms(registry_backoff_ms(attempt, r == 0 ? ret_response : NULL));
@@ -254,11 +264,11 @@ int registry_get_manifest(struct registry *registry, const char *tag, const stru
 	char what[IMAGE_REFERENCE_MAX + 8];
 	if (digest)
 		digest_format(digest, named);
-	(void)snprintf(what, sizeof what, "image %s/%s%s%s", registry->reference.registry, registry->reference.repository,
+	(void)snprintf(what, sizeof what, "image %s/%s%s%s", registry->name, registry->reference.repository,
 		       digest ? "@" : ":", digest ? named : tag);
 	char url[REGISTRY_URL_MAX];
-	(void)snprintf(url, sizeof url, "%s/v2/%s/manifests/%s", registry->base, registry->reference.repository,
-		       digest ? named : tag);
+	(void)snprintf(url, sizeof url, "%s/%s/manifests/%s%s", registry->base, registry->reference.repository,
+		       digest ? named : tag, registry->query);
 	scoped_done(http_response_done) struct http_response response = {0};
 	int r = get_document(registry, url, ACCEPT, what, ret_bytes, &response, err);
 	if (r < 0)
@@ -282,8 +292,8 @@ int registry_get_manifest(struct registry *registry, const char *tag, const stru
 
 static void blob_url(const struct registry *registry, const char *digest, char ret_url[static REGISTRY_URL_MAX])
 {
-	(void)snprintf(ret_url, REGISTRY_URL_MAX, "%s/v2/%s/blobs/%s", registry->base, registry->reference.repository,
-		       digest);
+	(void)snprintf(ret_url, REGISTRY_URL_MAX, "%s/%s/blobs/%s%s", registry->base, registry->reference.repository,
+		       digest, registry->query);
 }
 
 int registry_get_blob(struct registry *registry, const char *text, uint64_t size, struct buf *ret_bytes, struct err *err)
@@ -394,6 +404,8 @@ static int start_download(struct registry_download *download, struct err *err)
 	download->due_ms = 0;
 	download->resumed_at = download->offset;
 	struct http_request request = {.url = url,
+				       .trust = download->registry->trust,
+				       .headers = download->registry->headers,
 				       .authorization = registry->authorization,
 				       .range_from = download->offset,
 				       .data = on_blob_bytes,
@@ -437,7 +449,7 @@ static void on_blob_done(void *user, int result, const struct http_response *res
 	struct err err = *result_err;
 	if (again && rewind_download(download) < 0)
 		again = false;
-	if (download->attempts < REGISTRY_ATTEMPTS && (again || may_pass(result, response))) {
+	if (download->attempts < download->registry->attempts && (again || may_pass(result, response))) {
 		wait_download(download, result == 0 ? response : NULL);
 		return;
 	}

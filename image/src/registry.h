@@ -12,12 +12,17 @@ struct buf;
 struct err;
 struct http_client;
 struct http_response;
+struct http_trust;
 
 struct registry_options {
 	const struct image_reference *reference;
 	const struct image_credentials *credentials;
 	bool plain_http;
-	const char *endpoint; /* NULL: the reference's registry */
+	const char *base;   /* of its API, "https://mirror:5000/v2"; NULL: that of the reference's registry, found out */
+	const char *mirror; /* "mirror:5000": it is asked for images of the reference's registry; NULL: it is that one */
+	const struct http_trust *trust;	   /* borrowed, like the next; NULL: the client's */
+	const char *const *headers;	   /* NULL: none */
+	unsigned attempts;		   /* for each request; 0: several */
 };
 
 struct registry;

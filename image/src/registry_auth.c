@@ -137,6 +137,7 @@ static int get_token(struct registry *registry, const struct challenge *challeng
 	scoped_done(buf_done) struct buf answer = {.max = TOKEN_ANSWER_MAX};
 	scoped_done(http_response_done) struct http_response response = {0};
 	struct http_request request = {.url = url.data,
+				       .trust = registry->trust ? &registry->token_trust : NULL,
 				       .accept = "application/json",
 				       .authorization = basic,
 				       .form = form.size ? form.data : NULL,

@@ -4,13 +4,19 @@
 #include "image/src/registry.h"
 
 #define REGISTRY_ATTEMPTS 6
-#define REGISTRY_URL_MAX 2048
+#define REGISTRY_URL_MAX 4096
 
 struct registry {
 	struct http_client *client;
 	struct image_reference reference;
 	struct image_credentials credentials;
-	char base[600];	     /* "https://host:port" */
+	char base[1300];     /* "https://host:port/v2" */
+	char name[300];	     /* for messages: "host:port" */
+	char query[320];     /* behind each address: "?ns=docker.io" tells a mirror whose images it is asked for; or "" */
+	const struct http_trust *trust;
+	struct http_trust token_trust; /* the same for its token server, which may be somebody else: without our certificate */
+	const char *const *headers;
+	unsigned attempts;
 	char *authorization; /* what the registry wants to see; NULL: nothing yet */
 	bool secure;
 	struct registry_download *waiting;

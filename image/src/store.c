@@ -267,34 +267,47 @@ static struct store_hold *find_hold(const struct image_store *store, const char 
 	return NULL;
 }
 
+static struct store_hold *add_hold(struct image_store *store, const struct digest *digest)
+{
+	struct store_hold *hold = calloc(1, sizeof *hold);
+	if (!hold)
+		return NULL;
+	digest_format(digest, hold->id);
+	hold->next = store->holds;
+	store->holds = hold;
+	return hold;
+}
+
 int image_store_hold(struct image_store *store, const char *id, struct err *err)
 {
 	struct digest digest;
 	if (digest_parse_text(id, &digest, NULL) < 0 || !find_by_digest(store, id))
 		return err_set(err, -ENOENT, "image.not-found", "image \"%.200s\" is not in the store", id ? id : "");
 	struct store_hold *hold = find_hold(store, id);
-	if (!hold) {
-		hold = calloc(1, sizeof *hold);
-		if (!hold)
-			return err_memory(err, "image store");
-		digest_format(&digest, hold->id);
-		hold->next = store->holds;
-		store->holds = hold;
-	}
+	if (hold && hold->going)
+		return err_set(err, -ENOENT, "image.not-found", "image \"%.200s\" is being removed", id);
+	if (!hold)
+		hold = add_hold(store, &digest);
+	if (!hold)
+		return err_memory(err, "image store");
 	hold->count++;
 	return 0;
 }
 
-void image_store_release(struct image_store *store, const char *id)
+static void drop_hold(struct image_store *store, struct store_hold *hold)
 {
-	struct store_hold *hold = find_hold(store, id);
-	if (!hold || --hold->count)
-		return;
 	struct store_hold **at = &store->holds;
 	while (*at != hold)
 		at = &(*at)->next;
 	*at = hold->next;
 	free(hold);
+}
+
+void image_store_release(struct image_store *store, const char *id)
+{
+	struct store_hold *hold = find_hold(store, id);
+	if (hold && !hold->going && --hold->count == 0)
+		drop_hold(store, hold);
 }
 
 /* ---- Changing the records --------------------------------------------------------------------------------------- */
@@ -377,6 +390,8 @@ static int may_remove(const struct image_store *store, const struct image *image
 	if (image->pinned && !(flags & IMAGE_REMOVE_PINNED))
 		return err_set(err, -EPERM, "image.pinned", "image %s is pinned", image->id);
 	const struct store_hold *hold = find_hold(store, image->id);
+	if (hold && hold->going)
+		return err_set(err, -EALREADY, "image.in-use", "image %s is being removed", image->id);
 	if (hold)
 		return err_set(err, -EBUSY, "image.in-use", "image %s is in use (%u times)", image->id, hold->count);
 	return 0;
@@ -403,6 +418,54 @@ static int drop_names(struct image_store *store, const char *id, const char *tag
 			return -ENOMEM;
 		store_records_remove_at(&store->records, i);
 	}
+	return 0;
+}
+
+/* Notes that nobody may hold the image. */
+static int mark_going(struct image_store *store, const char *id)
+{
+	struct digest digest;
+	struct store_hold *hold = digest_parse_text(id, &digest, NULL) < 0 ? NULL : add_hold(store, &digest);
+	if (!hold)
+		return -ENOMEM;
+	hold->going = true;
+	return 0;
+}
+
+void image_store_end_removal(struct image_store *store, const char *id)
+{
+	struct store_hold *hold = find_hold(store, id);
+	if (hold && hold->going)
+		drop_hold(store, hold);
+}
+
+int image_store_begin_removal(struct image_store *store, const char *text, unsigned flags, char ***ret_untagged,
+			      char **ret_id, struct err *err)
+{
+	const struct image *image = NULL;
+	int r = image_store_resolve(store, text, &image, err);
+	if (r < 0)
+		return r;
+	char tag[IMAGE_REFERENCE_MAX];
+	bool only_tag = (flags & IMAGE_REMOVE_REFERENCE) && named_tag(image, text, tag) && image->tags[1];
+	r = only_tag ? 0 : may_remove(store, image, flags, err);
+	if (r < 0)
+		return r;
+	scoped(strv_free) char **untagged = NULL;
+	scoped_free char *id = only_tag ? NULL : strdup(image->id);
+	r = only_tag || id ? 0 : -ENOMEM;
+	for (const char *const *name = only_tag ? NULL : image->tags; r == 0 && name && *name; name++)
+		r = strv_add(&untagged, *name);
+	for (const char *const *name = only_tag ? NULL : image->digests; r == 0 && name && *name; name++)
+		r = strv_add(&untagged, *name);
+	if (r == 0 && only_tag)
+		r = strv_add(&untagged, tag);
+	if (r == 0 && id)
+		r = mark_going(store, id);
+	if (r < 0)
+		return err_memory(err, "image store");
+	*ret_untagged = TAKE(untagged);
+	*ret_id = TAKE(id);
 	return 0;
 }
 

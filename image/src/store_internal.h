@@ -44,6 +44,7 @@ struct store_records {
 struct store_hold {
 	struct store_hold *next;
 	unsigned count;
+	bool going; /* nobody may hold it: it is being removed */
 	char id[DIGEST_TEXT_MAX];
 };
 

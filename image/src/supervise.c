@@ -18,6 +18,7 @@
 #include "core/sys/fd.h"
 #include "core/sys/path.h"
 #include "image/src/commit.h"
+#include "image/src/hosts.h"
 #include "image/src/jail.h"
 #include "image/src/layout_copy.h"
 #include "image/src/worker.h"
@@ -39,6 +40,7 @@ struct job {
 	int blobs_fd;
 	int layers_fd;
 	struct buf ca;
+	struct hosts hosts;
 	bool privileged;
 };
 
@@ -64,13 +66,14 @@ static int read_request(struct job *job, struct err *err)
 	int r = fd_read_all(job->supervise->request_fd, &text);
 	if (r < 0)
 		return err_sys(err, r, "job.worker", "read the request");
-	job->arena.max = 4 * WIRE_REQUEST_MAX;
+	job->arena.max = 4 * WIRE_REQUEST_MAX + HOSTS_MEMORY_MAX;
 	r = json_decode("request", text.data ? text.data : "", text.size, &WIRE_REQUEST, &job->arena, &job->request, err);
 	if (r < 0)
 		return r;
 	bool pull = str_equal(job->request.kind, "pull");
 	bool load = str_equal(job->request.kind, "load");
-	if (job->request.version != WIRE_VERSION || !(pull || load) || (pull && !job->request.reference) ||
+	bool remove = str_equal(job->request.kind, "remove");
+	if (job->request.version != WIRE_VERSION || !(pull || load || remove) || (!load && !job->request.reference) ||
 	    (load && job->supervise->input_fd < 0))
 		return err_set(err, -EINVAL, "job.worker", "the request is none of this version (%d)", WIRE_VERSION);
 	if (!job->request.uid)
@@ -97,6 +100,17 @@ static int read_authorities(struct job *job, struct err *err)
 	if (r == 0)
 		r = buf_add_char(&job->ca, '\n');
 	return r < 0 ? err_add(err, r, "certificate authorities") : buf_add(&job->ca, own.data, own.size);
+}
+
+/* So are hosts.toml and the certificates that it names. An endpoint of the request goes before any file. */
+static int read_hosts(struct job *job, struct err *err)
+{
+	const struct wire_request *request = &job->request;
+	struct image_reference reference;
+	if (!request->hosts_dir || request->endpoint || !str_equal(request->kind, "pull"))
+		return 0;
+	int r = image_reference_parse(request->reference, &reference, err);
+	return r < 0 ? r : hosts_load(request->hosts_dir, reference.registry, &job->arena, &job->hosts, err);
 }
 
 static int open_below(int dir_fd, const char *name, int *ret_fd, struct err *err)
@@ -202,6 +216,7 @@ static _Noreturn void run_unprivileged(struct job *job)
 	struct worker worker = {
 		.progress = &progress,
 		.request = &job->request,
+		.hosts = &job->hosts,
 		.ca_pem = job->ca.size ? job->ca.data : NULL,
 		.ingest_fd = CHILD_INGEST,
 		.blobs_fd = CHILD_BLOBS,
@@ -306,14 +321,26 @@ static int block_signals(sigset_t *ret_signals)
 	return sigprocmask(SIG_BLOCK, ret_signals, NULL) < 0 ? -errno : 0;
 }
 
+/* The whole of a removal: nothing of it needs bytes of others, so that there is no unprivileged half. It is not cancelled. */
+static int run_removal(struct job *job, struct err *err)
+{
+	int r = image_store_open(job->supervise->store_fd, 0, &job->store, err);
+	return r < 0 ? r
+		     : image_store_remove(job->store, job->request.reference, job->request.remove_flags, NULL, NULL, err);
+}
+
 static int run(struct job *job, struct err *err)
 {
 	sigset_t signals;
 	int r = block_signals(&signals);
 	if (r == 0)
 		r = read_request(job, err);
+	if (r == 0 && str_equal(job->request.kind, "remove"))
+		return run_removal(job, err);
 	if (r == 0)
 		r = read_authorities(job, err);
+	if (r == 0)
+		r = read_hosts(job, err);
 	if (r == 0)
 		r = image_store_open(job->supervise->store_fd, 0, &job->store, err);
 	if (r == 0)

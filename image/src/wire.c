@@ -32,6 +32,8 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_FIELD(struct wire_request, skip_tls_verify, "skipTlsVerify", JSON_BOOL_T, 0),
 	JSON_FIELD(struct wire_request, ca_file, "caFile", JSON_STRING_T, 0),
 	JSON_FIELD(struct wire_request, endpoint, "endpoint", JSON_STRING_T, 0),
+	JSON_FIELD(struct wire_request, hosts_dir, "hostsDirectory", JSON_STRING_T, 0),
+	JSON_FIELD(struct wire_request, remove_flags, "removeFlags", JSON_U32, 0),
 	JSON_FIELD(struct wire_request, uid, "uid", JSON_U32, 0),
 	JSON_FIELD(struct wire_request, gid, "gid", JSON_U32, 0),
 	JSON_FIELD(struct wire_request, connect_timeout_s, "connectTimeoutSeconds", JSON_U32, 0),

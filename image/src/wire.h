@@ -26,7 +26,7 @@ struct wire_credentials {
 
 struct wire_request {
 	int64_t version;
-	const char *kind; /* "pull", "load" */
+	const char *kind; /* "pull", "load", "remove" */
 	const char *reference;
 	struct wire_platform platform;
 	struct wire_credentials credentials;
@@ -34,6 +34,8 @@ struct wire_request {
 	bool skip_tls_verify;
 	const char *ca_file;
 	const char *endpoint;
+	const char *hosts_dir; /* folder with HOST/hosts.toml; NULL: none */
+	uint32_t remove_flags; /* enum image_remove_flags */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t connect_timeout_s;

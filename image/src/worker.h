@@ -12,9 +12,12 @@
 #define INGEST_LAYERS "layers"
 #define INGEST_DATA "data"
 
+struct hosts;
+
 struct worker {
 	struct progress *progress;
 	const struct wire_request *request;
+	const struct hosts *hosts; /* where to ask; count 0: the registry itself */
 	const char *ca_pem; /* the system's authorities and those of the request; NULL: none known */
 	int ingest_fd;	    /* the directory of this job: ours */
 	int blobs_fd;	    /* the store's: read only */

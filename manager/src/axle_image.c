@@ -13,6 +13,7 @@
 #include "image/include/axle/image.h"
 #include "manager/src/axle.h"
 #include "manager/src/container.h"
+#include "manager/src/image_removal.h"
 
 static const char **copy_names(struct rpc *rpc, const char *const *names, size_t *ret_count)
 {
@@ -226,8 +227,8 @@ int axle_remove_image(struct rpc *rpc, const void *request_, void *ret_reply, st
 	Axle__RemoveImageResponse *reply = ret_reply;
 	scoped(strv_free) char **untagged = NULL;
 	scoped_free char *id = NULL;
-	int r = image_store_remove(rpc->node->images, request->image, request->force ? 0 : IMAGE_REMOVE_REFERENCE,
-				   &untagged, &id, err);
+	int r = image_removal_run(rpc->node, request->image, request->force ? 0 : IMAGE_REMOVE_REFERENCE, &untagged, &id,
+				  err);
 	if (r < 0)
 		return r;
 	reply->untagged = copy_names(rpc, (const char *const *)untagged, &reply->n_untagged);

@@ -212,7 +212,7 @@ static int run_pull(struct stream *stream, struct err *err)
 	struct pull_listener listener = {.on_progress = on_progress, .data = &listening};
 	r = parse_platform(rpc, request->platform, &pull.platform, err);
 	if (r == 0)
-		r = cri_take_credentials(rpc, request->auth, &pull.credentials, err);
+		r = cri_take_credentials(rpc, request->auth, pull.reference, &pull.credentials, err);
 	if (r == 0)
 		r = pull_image(rpc->node, &pull, &listener, &image, err);
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "core/codec/json.h"
 #include "core/codec/toml.h"
 #include "core/sys/fd.h"
+#include "image/include/axle/image.h"
 
 static const struct json_field LOG_FIELDS[] = {
 	JSON_FIELD(struct config_log, level, "level", JSON_STRING_T, 0),
@@ -35,6 +36,8 @@ static const struct json_field IMAGES_FIELDS[] = {
 	JSON_FIELD(struct config_images, worker_gid, "worker-gid", JSON_U32, 0),
 	JSON_FIELD(struct config_images, connect_timeout_s, "connect-timeout-s", JSON_U32, 0),
 	JSON_FIELD(struct config_images, stall_timeout_s, "stall-timeout-s", JSON_U32, 0),
+	JSON_FIELD(struct config_images, hosts_dir, "hosts-dir", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_images, pinned, "pinned", JSON_STRINGS, 0),
 };
 static const struct json_table IMAGES = JSON_TABLE_STRICT(struct config_images, IMAGES_FIELDS);
 
@@ -245,6 +248,14 @@ static int check(const char *source, const struct config *config, struct err *er
 			return err_set(err, -EINVAL, "config.invalid",
 				       "%s: ulimits[%zu]: expected the name of a limit (such as \"nofile\") and soft <= hard",
 				       source, i);
+	for (const char *const *text = config->images.pinned; text && *text; text++) {
+		struct image_reference reference;
+		if (image_reference_parse(*text, &reference, err) < 0)
+			return err_add(err, -EINVAL, "%s: images.pinned", source);
+	}
+	if (!str_empty(config->images.hosts_dir) && *config->images.hosts_dir != '/')
+		return err_set(err, -EINVAL, "config.invalid", "%s: images.hosts-dir: expected an absolute path, found \"%.100s\"",
+			       source, config->images.hosts_dir);
 	return check_cni(source, &config->cni, err);
 }
 
@@ -252,7 +263,7 @@ int config_parse(const char *source, const char *text, size_t length, struct are
 		 struct err *err)
 {
 	struct config config = {
-		.images = {.worker_uid = 65534, .worker_gid = 65534},
+		.images = {.worker_uid = 65534, .worker_gid = 65534, .hosts_dir = "/etc/axle/certs.d"},
 		.container_logs = {.max_bytes = 10 << 20, .files = 3},
 		.cni = {.enabled = true,
 			.conf_dir = CNI_CONF_DIR,

@@ -29,6 +29,8 @@ struct config_images {
 	uint32_t worker_gid;
 	uint32_t connect_timeout_s;
 	uint32_t stall_timeout_s;
+	const char *hosts_dir;	   /* folder of HOST/hosts.toml */
+	const char *const *pinned; /* references of images that collectors shall leave alone; NULL: none */
 };
 
 /* An OCI runtime that pods may ask for by name. */

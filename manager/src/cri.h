@@ -53,10 +53,10 @@ Cri__RuntimeCondition *cri_make_condition(struct rpc *rpc, const char *type, boo
 /* The conditions RuntimeReady and NetworkReady. Parks. Errors: -ENOMEM. */
 int cri_make_conditions(struct rpc *rpc, size_t *ret_count, Cri__RuntimeCondition ***ret_conditions);
 
-/* What a kubelet gives to log in at a registry. Errors: -EINVAL. */
+/* What a kubelet gives to log in at the registry of @image; none where they name another server. Errors: -EINVAL. */
 struct image_credentials;
-int cri_take_credentials(struct rpc *rpc, const Cri__AuthConfig *auth, struct image_credentials *ret_credentials,
-			 struct err *err);
+int cri_take_credentials(struct rpc *rpc, const Cri__AuthConfig *auth, const char *image,
+			 struct image_credentials *ret_credentials, struct err *err);
 
 /* cri_filter.c: do the labels have all that the selector asks for? */
 bool cri_labels_match(Cri__MapEntry *const *labels, size_t count, Cri__MapEntry *const *selector, size_t selector_count);

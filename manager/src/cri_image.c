@@ -12,6 +12,8 @@
 #include "image/include/axle/image.h"
 #include "manager/src/container.h"
 #include "manager/src/cri_stats.h"
+#include "manager/src/image_pin.h"
+#include "manager/src/image_removal.h"
 #include "manager/src/layer_usage.h"
 #include "manager/src/pull.h"
 
@@ -70,7 +72,7 @@ static Cri__Image *make_image(struct rpc *rpc, const struct image *image)
 	item->repo_tags = copy_names(rpc, image->tags, &item->n_repo_tags);
 	item->repo_digests = copy_names(rpc, image->digests, &item->n_repo_digests);
 	item->size = image->size_bytes ? image->size_bytes : 1;
-	item->pinned = image->pinned || is_used_by_other(rpc, image);
+	item->pinned = image_is_pinned(rpc->node, image) || is_used_by_other(rpc, image);
 	item->spec = rpc_new(rpc, &cri__image_spec__descriptor);
 	if (!item->id || !item->repo_tags || !item->repo_digests || !item->spec || add_user(rpc, image, item) < 0)
 		return NULL;
@@ -158,11 +160,44 @@ static const char *given(const char *text)
 	return str_empty(text) ? NULL : text;
 }
 
-int cri_take_credentials(struct rpc *rpc, const Cri__AuthConfig *auth, struct image_credentials *ret_credentials,
-			 struct err *err)
+static const char *skip_scheme(const char *address)
+{
+	const char *scheme = strstr(address, "://");
+	return scheme ? scheme + 3 : address;
+}
+
+/* The names of docker's own registry are one. */
+static bool is_docker(const char *host, size_t length)
+{
+	static const char *const NAMES[] = {"docker.io", "index.docker.io", "registry-1.docker.io"};
+	for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+		if (strlen(NAMES[i]) == length && strncasecmp(NAMES[i], host, length) == 0)
+			return true;
+	return false;
+}
+
+/* Are credentials for @server ("https://index.docker.io/v1/", "registry:5000"; "": any) meant for this image's registry? */
+static bool are_for(const char *server, const char *image)
+{
+	struct image_reference reference;
+	if (str_empty(server) || image_reference_parse(image, &reference, NULL) < 0)
+		return true;
+	const char *host = skip_scheme(server);
+	size_t length = strcspn(host, "/");
+	bool same = strlen(reference.registry) == length && strncasecmp(reference.registry, host, length) == 0;
+	return same || (is_docker(host, length) && is_docker(reference.registry, strlen(reference.registry)));
+}
+
+int cri_take_credentials(struct rpc *rpc, const Cri__AuthConfig *auth, const char *image,
+			 struct image_credentials *ret_credentials, struct err *err)
 {
 	if (!auth)
 		return 0;
+	if (!are_for(auth->server_address, image)) {
+		log_info(&rpc->node->log, "registry.auth", "%s: the credentials are for %s and are not used", image,
+			 auth->server_address);
+		return 0;
+	}
 	*ret_credentials = (struct image_credentials){
 		.username = given(auth->username),
 		.password = given(auth->password),
@@ -180,7 +215,7 @@ int cri_pull_image(struct rpc *rpc, const void *request_, void *ret_reply, struc
 		return err_set(err, -EINVAL, "image.name", "expected the name of an image");
 	struct pull_request pull = {.reference = request->image->image, .load_fd = -1};
 	const struct image *image = NULL;
-	int r = cri_take_credentials(rpc, request->auth, &pull.credentials, err);
+	int r = cri_take_credentials(rpc, request->auth, request->image->image, &pull.credentials, err);
 	if (r == 0)
 		r = pull_image(rpc->node, &pull, NULL, &image, err);
 	if (r < 0)
@@ -202,7 +237,10 @@ int cri_remove_image(struct rpc *rpc, const void *request_, void *ret_reply, str
 	const char *id = arena_strdup(rpc->arena, image->id);
 	if (!id)
 		return -ENOMEM;
-	return image_store_remove(rpc->node->images, id, 0, NULL, NULL, err);
+	scoped(strv_free) char **untagged = NULL;
+	scoped_free char *removed = NULL;
+	r = image_removal_run(rpc->node, id, 0, &untagged, &removed, err);
+	return r == -ENOENT ? 0 : r; /* somebody else was first */
 }
 
 /* What all containers' writable layers take, of either owner: they share the disk. What is not counted yet is left out. */

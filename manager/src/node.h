@@ -80,6 +80,7 @@ struct node {
 	struct idtable containers; /* struct container */
 	struct image_store *images;
 	struct pull_table *pulls;
+	struct fiber_lock removals; /* of images */
 	struct events *events;
 	struct cri_listeners *cri_listeners;
 	struct layer_walker *layers;

@@ -136,6 +136,7 @@ static void fill_options(const struct node *node, const struct pull_request *req
 		.skip_tls_verify = registry && registry->skip_tls_verify,
 		.ca_file = registry ? registry->ca_file : NULL,
 		.endpoint = registry ? registry->endpoint : NULL,
+		.hosts_dir = node->config.images.hosts_dir,
 		.worker_uid = node->config.images.worker_uid,
 		.worker_gid = node->config.images.worker_gid,
 		.connect_timeout_s = node->config.images.connect_timeout_s,

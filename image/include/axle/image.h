@@ -129,7 +129,8 @@ int image_store_tag(struct image_store *store, const char *id, const char *refer
 int image_store_set_pinned(struct image_store *store, const char *id, bool pinned, struct err *err);
 
 /* Counts users of an image in this process (containers, mounts): a held image is not removed. Not recorded: after a
- * restart hold again before the first image_store_remove() or image_store_collect(). Errors: image.not-found. */
+ * restart hold again before the first image_store_remove() or image_store_collect(). Errors: image.not-found (also where
+ * its removal has begun). */
 int image_store_hold(struct image_store *store, const char *id, struct err *err);
 void image_store_release(struct image_store *store, const char *id);
 
@@ -144,6 +145,13 @@ enum image_remove_flags {
  * freed by the caller. Errors: image.not-found, image.in-use, image.pinned, store.io. */
 int image_store_remove(struct image_store *store, const char *text, unsigned flags, char ***ret_untagged, char **ret_id,
 		       struct err *err);
+
+/* Checks that @text may be removed with these flags, and says what goes with it: as image_store_remove(), without doing it.
+ * Where the whole image goes (*ret_id is not NULL), nobody may hold it from now on until image_store_end_removal().
+ * Errors: those of image_store_remove(), -EALREADY (image.in-use: it is being removed). */
+int image_store_begin_removal(struct image_store *store, const char *text, unsigned flags, char ***ret_untagged,
+			      char **ret_id, struct err *err);
+void image_store_end_removal(struct image_store *store, const char *id);
 
 /* Removes blobs and layers that no image needs and that no running job may be about to need (blocks). */
 int image_store_collect(struct image_store *store, struct err *err);
@@ -179,6 +187,8 @@ enum image_job_kind {
 	IMAGE_JOB_PULL, /* @reference from its registry */
 	IMAGE_JOB_LOAD, /* @input_fd: a directory (OCI layout), or a file, pipe or socket with a tar stream (oci-archive or
 			   docker-archive, plain, gzip or zstd) */
+	IMAGE_JOB_REMOVE, /* @reference as image_store_remove() does, in a process of its own: large trees take long. Begun
+			     with image_store_begin_removal() */
 };
 
 struct image_job_options {
@@ -191,6 +201,9 @@ struct image_job_options {
 	bool skip_tls_verify;
 	const char *ca_file;	 /* more certificate authorities, PEM; NULL: the system's only */
 	const char *endpoint;	 /* "https://mirror:5000" asked instead of the reference's registry; NULL: none */
+	const char *hosts_dir;	 /* folder of containerd's "HOST/hosts.toml" (docs/formats/hosts.md), read by the job with
+				    every pull unless an endpoint is given; NULL: none */
+	unsigned remove_flags;	 /* remove: enum image_remove_flags */
 	const char *worker_path; /* NULL: aximage-worker beside the running program */
 	uid_t worker_uid;	 /* of the unprivileged half; 0: 65534. Without effect when not root */
 	gid_t worker_gid;
@@ -248,7 +261,7 @@ int image_job_read(struct image_job *job, struct image_progress *ret_progress);
 void image_job_cancel(struct image_job *job);
 
 /* Waits for the end of the process (at once if its pidfd is readable), reads the rest of the progress, refreshes the store
- * and gives the image (for a load with several images: the last). Errors: what the worker reported, with its reason;
+ * and gives the image (for a load with several images: the last; for a removal: NULL). Errors: what the worker reported, with its reason;
  * job.cancelled, job.worker. */
 int image_job_finish(struct image_job *job, const struct image **ret_image, struct err *err);
 
