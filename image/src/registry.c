@@ -231,7 +231,8 @@ static int get_document(struct registry *registry, const char *url, const char *
 				return r;
 			continue;
 		}
-		if (!may_pass(r, ret_response) || attempt >= registry->attempts)
+		bool untrusted = r < 0 && err && str_equal(err->reason, "http.untrusted"); /* and so it will be next time */
+		if (untrusted || !may_pass(r, ret_response) || attempt >= registry->attempts)
 			return r < 0 ? registry_transport_error(r, err)
 				     : registry_refusal(registry, ret_response, what, err);
 		sleep_ms(registry_backoff_ms(attempt, r == 0 ? ret_response : NULL));
