@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/base/scoped.h"
 #include "core/codec/proto.h"
 #include "core/net/grpc_internal.h"
@@ -312,12 +313,49 @@ static int check_room(const struct grpc_call *call, size_t size)
 	return call->queued > QUEUES_MAX * limits->queue_bytes ? -ENOBUFS : 0;
 }
 
+static size_t queued_on(const struct grpc_connection *connection)
+{
+	size_t sum = 0;
+	LIST_FOR_EACH (link, next, &connection->calls)
+		sum += LIST_ENTRY(link, struct grpc_call, link)->queued;
+	return sum;
+}
+
+/* Where peers that do not read hold all there is, the worst of them makes room for @call's: it loses its connection. */
+static int make_room(struct grpc_call *call)
+{
+	struct grpc_endpoint *endpoint = call->endpoint;
+	struct grpc_connection *worst = NULL;
+	size_t most = endpoint->limits.message_bytes / 8;
+	LIST_FOR_EACH (link, next, &endpoint->connections) {
+		struct grpc_connection *connection = LIST_ENTRY(link, struct grpc_connection, link);
+		size_t queued = connection->closing ? 0 : queued_on(connection);
+		if (queued > most) {
+			most = queued;
+			worst = connection;
+		}
+	}
+	if (!endpoint->is_server || !worst || worst == call->connection)
+		return -ENOBUFS;
+	log_warning(endpoint->log, "grpc.slow-peer", "a peer left %zu bytes of replies unread: its connection is closed", most);
+	grpc_connection_close(worst);
+	return 0;
+}
+
+static int hold_patiently(struct grpc_call *call, size_t size)
+{
+	int r = grpc_endpoint_hold(call->endpoint, size);
+	while (r == -ENOBUFS && make_room(call) == 0)
+		r = grpc_endpoint_hold(call->endpoint, size);
+	return r;
+}
+
 static int enqueue(struct grpc_call *call, const ProtobufCMessage *message, size_t size)
 {
 	struct chunk *chunk = malloc(sizeof *chunk + GRPC_FRAME_HEADER + size);
 	if (!chunk)
 		return -ENOMEM;
-	int r = grpc_endpoint_hold(call->endpoint, GRPC_FRAME_HEADER + size);
+	int r = hold_patiently(call, GRPC_FRAME_HEADER + size);
 	if (r < 0) {
 		free(chunk);
 		return r;

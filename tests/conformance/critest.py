@@ -69,8 +69,8 @@ def private_etc(folder):
 
 
 def configuration(registry):
-    """axled.toml: the four hosts are asked for at the registry."""
-    return "".join(f'[[registries]]\nhost = "{host}"\nendpoint = "http://{registry.address}"\n' for host in HOSTS)
+    """axled.toml: the four hosts are asked for at the registry, and networks are CNI's."""
+    return "[cni]\nenabled = true\n" + "".join(f'[[registries]]\nhost = "{host}"\nendpoint = "http://{registry.address}"\n' for host in HOSTS)
 
 
 def run_suite(critest, node, options, folder):
