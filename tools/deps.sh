@@ -26,6 +26,7 @@ $RUN
 git clang libclang-rt-14-dev gcc-aarch64-linux-gnu
 python3-pytest python3-yaml python3-grpcio python3-protobuf
 podman crun runc
+containernetworking-plugins iptables nftables
 mandoc zstd
 umoci apache2-utils openssl
 procps acl g++ e2fsprogs

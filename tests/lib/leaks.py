@@ -1,15 +1,17 @@
-"""What a test leaves behind: processes, mounts, cgroups, network links, files. One snapshot before, one after; a leak is
+"""What a test leaves behind: processes, mounts, cgroups, network links, rules of nftables, files. One snapshot before, one after; a leak is
 what is new and does not go away by itself within a moment."""
 import os
 import signal
 import socket
 import time
 
+import cni
 import sandbox
 
 GRACE_SECONDS = 5.0  # a veth's end and an overlay's holders go asynchronously
 # What programs of Debian keep there once they ran, and the runtimes' roots: of ours, what is in it is watched.
-OF_OTHERS = {"mount", "blkid", "lock", "netns", "libpod", "containers", "runc", "crun", "user", "libpod_lock", "axrun"}
+OF_OTHERS = {"mount", "blkid", "lock", "netns", "libpod", "containers", "runc", "crun", "user", "libpod_lock", "axrun",
+             "xtables.lock"}
 WATCHED_FOLDERS = ["/run", "/run/axrun", "/dev/shm", "/dev/mqueue", "/var/lib/axle", "/etc/axle"]
 
 
@@ -34,6 +36,11 @@ def links():
     return {f"network link {name}" for _, name in socket.if_nameindex()}
 
 
+def rules():
+    """Of nftables (and of iptables, which is a face of it)."""
+    return {f"nftables rule {handle} in {table} {chain}" for table, chain, handle in cni.rules()}
+
+
 def files(extra):
     found = set()
     for folder in [*WATCHED_FOLDERS, *extra]:
@@ -51,7 +58,7 @@ class LeakCheck:
         self.before = self.snapshot()
 
     def snapshot(self):
-        return processes() | mounts() | cgroups(self.tag) | links() | files(self.folders)
+        return processes() | mounts() | cgroups(self.tag) | links() | rules() | files(self.folders)
 
     def allow_present(self):
         """What is there now was made on purpose, for longer than one test (a registry)."""
