@@ -29,7 +29,7 @@ podman crun runc
 containernetworking-plugins iptables nftables
 mandoc zstd
 umoci apache2-utils openssl
-procps acl g++ e2fsprogs
+procps acl g++ gccgo-12 e2fsprogs
 qemu-system-x86
 "
 BENCH="

@@ -1,6 +1,8 @@
 """Fixtures: axsignald with the demonstration catalogue."""
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +64,32 @@ def containers(stage, folder, tag):
     yield make
     for container in made:
         container.remove()
+
+
+@pytest.fixture
+def module(stage):
+    sys.path.insert(0, os.path.join(stage.path, "share/axle/python"))
+    try:
+        import axle_signal
+        yield axle_signal
+    finally:
+        sys.path.pop(0)
+
+
+@pytest.fixture
+def spawn(stage, signals):
+    """spawn(PROGRAM, ARGUMENT...): an adaptor beside the service, ended at the end."""
+    processes = []
+
+    def spawn(program, *arguments, **more):
+        environment = {**os.environ, "AXLE_SIGNAL_SOCKET": signals.socket}
+        processes.append(subprocess.Popen([stage.program(program), *map(str, arguments)], env=environment,
+                                          stderr=subprocess.PIPE, **more))
+        return processes[-1]
+
+    yield spawn
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(10)
+        process.stderr.close()

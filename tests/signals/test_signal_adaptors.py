@@ -1,8 +1,6 @@
 """The adaptors that ship, as installed: CAN by DBC, replay and record, simulation."""
 import json
-import os
 import subprocess
-import sys
 import time
 
 import pytest
@@ -38,35 +36,6 @@ MAPPING = {"Vehicle": {"type": "branch", "children": {
         "FanSpeed": {"type": "actuator", "datatype": "uint8", "dbc2vss": {"signal": "FanNow", "interval_ms": 0},
                      "vss2dbc": {"signal": "FanWish", "transform": {"math": "x/2"}}}}}}},
 }}}
-
-
-@pytest.fixture
-def module(stage):
-    sys.path.insert(0, os.path.join(stage.path, "share/axle/python"))
-    try:
-        import axle_signal
-        yield axle_signal
-    finally:
-        sys.path.pop(0)
-
-
-@pytest.fixture
-def spawn(stage, signals):
-    """spawn(PROGRAM, ARGUMENT...): an adaptor beside the service, ended at the end."""
-    processes = []
-
-    def spawn(program, *arguments, **more):
-        environment = {**os.environ, "AXLE_SIGNAL_SOCKET": signals.socket}
-        processes.append(subprocess.Popen([stage.program(program), *map(str, arguments)], env=environment,
-                                          stderr=subprocess.PIPE, **more))
-        return processes[-1]
-
-    yield spawn
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-        process.wait(10)
-        process.stderr.close()
 
 
 @pytest.fixture

@@ -3,23 +3,12 @@ import os
 import pathlib
 import shlex
 import subprocess
-import sys
 
 import pytest
 
 from axsignald import wait_for
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "signals/examples"
-
-
-@pytest.fixture
-def module(stage):
-    sys.path.insert(0, os.path.join(stage.path, "share/axle/python"))
-    try:
-        import axle_signal
-        yield axle_signal
-    finally:
-        sys.path.pop(0)
 
 
 @pytest.fixture

@@ -15,17 +15,6 @@ FAN = "Vehicle.Cabin.HVAC.FanSpeed"
 
 
 @pytest.fixture
-def module(stage):
-    """axle_signal, as installed."""
-    sys.path.insert(0, os.path.join(stage.path, "share/axle/python"))
-    try:
-        import axle_signal
-        yield axle_signal
-    finally:
-        sys.path.pop(0)
-
-
-@pytest.fixture
 def connect(module, signals):
     made = []
 

@@ -131,6 +131,17 @@ static int read_paths(struct replay *replay, struct err *err)
 	return r;
 }
 
+/* Refused, each of them: not just waiting for a service that is away. */
+static bool all_refused(const struct replay *replay)
+{
+	for (size_t i = 0; i < replay->count; i++) {
+		int r = axle_signal_claim_error(replay->claims[i]);
+		if (r == 0 || r == -EINPROGRESS)
+			return false;
+	}
+	return true;
+}
+
 static int claim_all(struct replay *replay, struct err *err)
 {
 	for (size_t i = 0; i < replay->count; i++) {
@@ -142,6 +153,8 @@ static int claim_all(struct replay *replay, struct err *err)
 	int standing = adaptor_settle(&replay->adaptor, replay->claims, (const char *const *)replay->paths, replay->count, 5000);
 	log_info(&replay->adaptor.log, "replay.started", "%d of %zu signals provided from %s", standing, replay->count,
 		 replay->name);
+	if (all_refused(replay))
+		return err_set(err, -EBUSY, "replay.refused", "%s: none of its signals can be provided", replay->name);
 	return 0;
 }
 
