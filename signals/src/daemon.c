@@ -309,6 +309,8 @@ static void reload(struct daemon *daemon)
 	store_set_policy(daemon->store, &daemon->setup.config.policy);
 	config_done(&old);
 	views_recheck(daemon->views);
+	if (daemon->line)
+		line_server_recheck(daemon->line);
 	(void)malloc_trim(0);
 	log_info(daemon->log, "signal.reloaded", "%zu signals", catalogue_leaf_count(store_catalogue(daemon->store)));
 }

@@ -116,7 +116,7 @@ struct computing {
 	bool *any_rate;
 };
 
-/* Of several grants that hold, each adds; the slowest rate that lets read is not the container's to escape. */
+/* Of several grants that hold, each adds: its rights, and for reading the most generous rate. */
 static void compute_leaf(const struct computing *computing, signal_id id, const char *path)
 {
 	unsigned asked = rights_in(&computing->request->lists, path);

@@ -54,6 +54,17 @@ static void revoked(struct provider *provider)
 	free_publisher(session, publisher);
 }
 
+void session_recheck_publishers(struct line_session *session)
+{
+	for (struct publisher *publisher = session->publishers, *next = NULL; publisher; publisher = next) {
+		next = publisher->next;
+		if (store_may(session->store, &session->subject, publisher->signal, RIGHT_PUBLISH) == 0)
+			continue;
+		store_release(session->store, &publisher->provider);
+		revoked(&publisher->provider);
+	}
+}
+
 /* A signal that is to be published: @rights are checked here for those that are only opened. */
 static int new_publisher(struct line_session *session, const char *path, enum entry_kind kind, struct publisher **ret_publisher,
 			 struct err *err)
@@ -64,7 +75,7 @@ static int new_publisher(struct line_session *session, const char *path, enum en
 	const struct node *node = id == SIGNAL_NONE ? NULL : store_node(session->store, id);
 	if (!node || !node_is_leaf(node))
 		return err_set(err, -ENOENT, "line.unknown", "%s: no such signal", path);
-	int r = store_may(session->store, &session->subject, id, RIGHT_PUBLISH);
+	int r = session_may(session, id, RIGHT_PUBLISH);
 	if (r < 0)
 		return err_set(err, r, "line.denied", r == -EACCES ? "%s: not permitted to publish" : "%s: no such signal", path);
 	struct publisher *publisher = calloc(1, sizeof *publisher);

@@ -13,7 +13,7 @@ static int find_leaf(const struct line_session *session, const char *path, unsig
 {
 	signal_id id = store_find(session->store, path);
 	const struct node *node = id == SIGNAL_NONE ? NULL : store_node(session->store, id);
-	int r = node && node_is_leaf(node) ? store_may(session->store, &session->subject, id, rights) : -ENOENT;
+	int r = node && node_is_leaf(node) ? session_may(session, id, rights) : -ENOENT;
 	if (r == -EACCES)
 		return err_set(err, r, "line.denied", "%s: not permitted", path);
 	if (r < 0)

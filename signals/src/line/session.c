@@ -241,9 +241,18 @@ void line_session_reloaded(struct line_session *session)
 	session_rematch(session);
 }
 
+int session_may(const struct line_session *session, signal_id id, unsigned rights)
+{
+	int r = store_may(session->store, &session->subject, id, rights);
+	if (r == -EACCES)
+		store_audit(session->store, AUDIT_DENY, &session->subject, id, NULL, r);
+	return r;
+}
+
 void line_session_recheck(struct line_session *session)
 {
 	session_recheck_subs(session);
+	session_recheck_publishers(session);
 }
 
 /* ---- life ---- */

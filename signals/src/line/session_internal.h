@@ -105,6 +105,8 @@ void session_unsub(struct line_session *session, struct line_message *message);
 void session_free_subs(struct line_session *session);
 void session_tell_lost(struct line_session *session);
 void session_rematch(struct line_session *session);
+/* store_may(), and what is refused is audited. */
+int session_may(const struct line_session *session, signal_id id, unsigned rights);
 void session_recheck_subs(struct line_session *session);
 
 void session_open(struct line_session *session, struct line_message *message);
@@ -114,6 +116,7 @@ void session_data(struct line_session *session, struct line_message *message);
 void session_done(struct line_session *session, struct line_message *message);
 void session_failed(struct line_session *session, struct line_message *message);
 void session_free_publishers(struct line_session *session);
+void session_recheck_publishers(struct line_session *session);
 
 void session_set(struct line_session *session, struct line_message *message);
 void session_free_outstanding(struct line_session *session);

@@ -183,7 +183,7 @@ static int why_nothing(const struct matching *matching, int r, struct err *err)
 		return err_set(err, -EINVAL, "line.filter", "%s@%s: no such filter for this type", pattern,
 			       matching->sub->filter);
 	signal_id id = store_find(matching->session->store, pattern);
-	int may = id == SIGNAL_NONE ? -ENOENT : store_may(matching->session->store, &matching->session->subject, id, RIGHT_READ);
+	int may = id == SIGNAL_NONE ? -ENOENT : session_may(matching->session, id, RIGHT_READ);
 	if (may == -EACCES)
 		return err_set(err, may, "line.denied", "%s: not permitted to read", pattern);
 	if (r == -EINVAL)
