@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "image/src/layer_dir.h"
 #include "image/src/tree_list.h"
 #include "image/src/worker.h"
+
+#define PIECE_BYTES (256 << 10)
 
 /* One image's layers while they are applied. */
 struct applied {
@@ -159,6 +162,29 @@ static int move_image(const struct commit *commit, const struct wire_image *imag
 	return r;
 }
 
+/* Nobody of the worker's user can change the blob any more: are its bytes those that its name says? What the unprivileged
+ * half checked counts for nothing where it was taken over, and other images may share the blob. */
+static int check_blob(const struct commit *commit, const char *path, const struct digest *digest, struct err *err)
+{
+	scoped_fd int fd = path_open_beneath(commit->ingest_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+	scoped(digester_free) struct digester *digester = NULL;
+	scoped_free char *piece = malloc(PIECE_BYTES);
+	if (fd < 0)
+		return io_error(fd, path, err);
+	if (!piece || digester_new(digest->algorithm, &digester) < 0)
+		return io_error(-ENOMEM, path, err);
+	ssize_t size = 0;
+	while ((size = read(fd, piece, PIECE_BYTES)) > 0)
+		digester_add(digester, piece, (size_t)size);
+	if (size < 0)
+		return io_error(-errno, path, err);
+	struct digest found;
+	digester_finish(digester, &found);
+	return digest_equal(&found, digest) ? 0
+					    : err_set(err, -EBADMSG, "image.digest-mismatch",
+						      "%s: the worker left other bytes under this name", path);
+}
+
 static int own_blobs(const struct commit *commit, const struct wire_image *image, struct err *err)
 {
 	for (size_t i = 0; image->blobs && image->blobs[i]; i++) {
@@ -171,6 +197,8 @@ static int own_blobs(const struct commit *commit, const struct wire_image *image
 		if (fstatat(commit->ingest_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* the store has it */
 		int r = own(commit, path, 0, 0644, err);
+		if (r == 0)
+			r = check_blob(commit, path, &digest, err);
 		if (r < 0)
 			return r;
 	}

@@ -25,6 +25,7 @@ struct place {
 	struct image_store *store;
 	char config[DIGEST_TEXT_MAX];
 	char manifest[DIGEST_TEXT_MAX];
+	char extra[DIGEST_TEXT_MAX]; /* one more blob that the result names; "" for none */
 	size_t manifest_size;
 	FILE *progress;
 };
@@ -72,7 +73,7 @@ static int run(struct place *place, const char *kind, const char *reference, con
 {
 	struct progress progress = {.fd = fileno(place->progress), .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct wire_request request = {.kind = kind, .reference = reference};
-	const char *const blobs[] = {place->config, place->manifest, NULL};
+	const char *const blobs[] = {place->config, place->manifest, *place->extra ? place->extra : NULL, NULL};
 	const char *const chains[] = {NULL};
 	const char *const names[] = {name, NULL};
 	struct wire_image image = {.manifest = place->manifest,
@@ -137,6 +138,23 @@ START_TEST(an_id_that_is_not_the_manifests_is_refused)
 }
 END_TEST
 
+START_TEST(blobs_with_other_bytes_are_refused)
+{
+	struct place place = make_place();
+	char path[DIGEST_TEXT_MAX + 8] = "blobs/";
+	put(place.ingest_fd, "a layer", place.extra);
+	struct err err = {0};
+	memcpy(path + 6, place.extra + 7, strlen(place.extra + 7) + 1);
+	ck_assert_int_eq(file_replace_at(place.ingest_fd, path, "a liar", 6, 0644, FILE_VOLATILE, NULL), 0);
+	ck_assert_int_eq(run(&place, "pull", "quay.io/a/b:1", "quay.io/a/b:1", place.config, &err), -EBADMSG);
+	ck_assert_str_eq(err.reason, "image.digest-mismatch");
+	ck_assert_uint_eq(image_store_count(place.store), 0);
+	put(place.ingest_fd, "a layer", place.extra);
+	ck_assert_int_eq(run(&place, "pull", "quay.io/a/b:1", "quay.io/a/b:1", place.config, &err), 0);
+	remove_place(&place);
+}
+END_TEST
+
 START_TEST(documents_with_other_bytes_are_refused)
 {
 	struct place place = make_place();
@@ -185,6 +203,7 @@ static void add_tests(TCase *cases)
 	tcase_add_test(cases, an_image_is_recorded);
 	tcase_add_loop_test(cases, a_pull_names_only_what_was_asked_for, 0, ARRAY_COUNT(FORBIDDEN));
 	tcase_add_test(cases, an_id_that_is_not_the_manifests_is_refused);
+	tcase_add_test(cases, blobs_with_other_bytes_are_refused);
 	tcase_add_test(cases, documents_with_other_bytes_are_refused);
 	tcase_add_test(cases, a_blob_that_is_a_link_is_refused);
 	tcase_add_test(cases, a_held_image_stays_until_it_is_released);
