@@ -53,7 +53,8 @@ static const char *keep_reason(const char *reason)
 		"node.pins",	 "pod.files",	  "pod.hostname", "pod.loopback",  "pod.namespaces", "pod.pin",
 		"pod.sysctl",	 "remove.open",	  "remove.path",  "rootfs.attach", "rootfs.data",    "rootfs.layer",
 		"rootfs.layers", "unmount",	  "user.malformed", "user.not-found", "user.root",   "json.invalid",
-		"connect.refused", "connect.network", "volume.folder",  "volume.sub-path", "volume.mount", "relabel.path", "relabel",	     "mount.clone",
+		"connect.refused", "connect.network", "volume.folder", "volume.sub-path", "volume.mount",
+		"relabel.path", "relabel", "mount.clone",
 		"json.malformed", "path.remove", "cgroup.remove", "mount.option",  "mount.filesystem",
 		"disk-usage",	 "net.open",
 	};

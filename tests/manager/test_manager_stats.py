@@ -26,6 +26,7 @@ def ids(stats):
     return {one["attributes"]["id"] for one in stats}
 
 
+@pytest.mark.machine
 def test_figures_of_a_container(kubelet):
     """Each figure that this machine counts is there, has a time, and is what was really used."""
     pod = kubelet.run_pod()
@@ -132,6 +133,7 @@ def cri_root():
     return ROOT
 
 
+@pytest.mark.machine
 def test_figures_of_a_pod(kubelet):
     """CPU, memory and processes of all its containers; its network's counters; each container's own."""
     pod = kubelet.run_pod(labels=cri_module.pairs({"x": "y"}))

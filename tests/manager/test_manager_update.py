@@ -63,6 +63,7 @@ def test_other_limits_while_it_runs(kubelet, node, handler):
     assert shares(node, container) != before
 
 
+@pytest.mark.machine
 def test_other_limits_before_the_start(kubelet, node):
     """Recorded at once, in force from the start on."""
     container = kubelet.create(kubelet.run_pod(), SLEEP, resources={"memory_limit_in_bytes": 64 * MIB})
@@ -83,6 +84,7 @@ def test_many_updates_one_after_the_other(kubelet, node):
     assert resources(kubelet, container)["memory_limit_in_bytes"] == 51 * MIB
 
 
+@pytest.mark.machine
 def test_an_update_that_fails_changes_nothing(kubelet, node, refused):
     """The first limit could be written, the second cannot: both stay as they were, in the kernel and in the record."""
     container = kubelet.start(kubelet.run_pod(), SLEEP, resources={"memory_limit_in_bytes": 64 * MIB, "cpu_shares": 512})
