@@ -14,6 +14,7 @@ ROOT = HERE.parent
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(HERE / "lib"), str(ROOT / "tools" / "lib"), str(ROOT / "tools" / "check")]
 
+import cni  # noqa: E402
 import images  # noqa: E402
 import leaks  # noqa: E402
 import local_registry  # noqa: E402
@@ -153,6 +154,15 @@ def make_node(leak_check, stage, folder, tag):
 def node(make_node):
     """One node, started by its first use."""
     return make_node()
+
+
+@pytest.fixture
+def networks(leak_check, folder):
+    """A folder of network configurations: make_node(config=networks.config()). What pods leave in networks fails the test."""
+    made = cni.Networks(folder / "cni")
+    yield made
+    left = made.clean()
+    assert not left, left
 
 
 @pytest.fixture

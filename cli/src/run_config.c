@@ -9,6 +9,7 @@
 #include "cli/src/environment.h"
 #include "cli/src/names.h"
 #include "cli/src/run_linux.h"
+#include "cli/src/run_ports.h"
 #include "cli/src/volume.h"
 #include "core/base/arena.h"
 #include "core/base/array.h"
@@ -213,10 +214,9 @@ static int set_stop_signal(const char *text, Cri__ContainerConfig *container, st
 
 static int refuse_what_is_not_there(const struct run_options *options, struct err *err)
 {
-	if (options->publish || options->publish_all)
+	if (options->publish_all)
 		return err_set(err, -EINVAL, "cli.unavailable",
-			       "option --publish: ports cannot be published: a container has the host's network (--network host) "
-			       "or loopback alone");
+			       "option --publish-all: expected each port by itself: --publish HOST:CONTAINER");
 	if (options->restart && !str_equal(options->restart, "no"))
 		return err_set(err, -EINVAL, "cli.unavailable", "option --restart: \"%s\": expected no", options->restart);
 	return 0;
@@ -236,6 +236,21 @@ static int set_dns(const struct run_options *options, struct arena *arena, Cri__
 	dns->n_searches = strv_count((const char *const *)options->dns_search);
 	pod->dns_config = dns;
 	return 0;
+}
+
+/* How axled knows that a private network shall stay empty (axled(8), NETWORKS). */
+static int set_network(const struct run_options *options, struct arena *arena, Cri__PodSandboxConfig *pod, struct err *err)
+{
+	char *const none[] = {arena_strdup(arena, "axle.network.mode=none"), NULL};
+	if (options->publish && !str_equal(options->network, "private"))
+		return err_set(err, -EINVAL, "cli.usage", "option --publish: expected a private network, found --network %s",
+			       options->network);
+	if (!none[0])
+		return err_memory(err, "axle");
+	int r = run_ports(options->publish, arena, &pod->n_port_mappings, &pod->port_mappings, err);
+	if (r < 0 || !str_equal(options->network, "none"))
+		return r;
+	return run_map("network", none, arena, &pod->n_annotations, &pod->annotations, err);
 }
 
 static int set_linux(const struct run_options *options, struct arena *arena, struct run_config *config, struct err *err)
@@ -300,6 +315,8 @@ int run_config_make(const struct run_options *options, const char *image, char *
 		r = set_stop_signal(options->stop_signal, container, err);
 	if (r == 0)
 		r = set_dns(options, arena, &ret_config->pod, err);
+	if (r == 0)
+		r = set_network(options, arena, &ret_config->pod, err);
 	if (r == 0)
 		r = set_linux(options, arena, ret_config, err);
 	return r;

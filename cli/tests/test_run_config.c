@@ -189,10 +189,11 @@ END_TEST
 START_TEST(what_is_wrong_is_named_with_what_was_expected)
 {
 	static const char *const CASES[][3] = {
-		{"run -p 80:80 img", "--publish", "--network host"},
 		{"run --network bridge img", "\"bridge\"", "host, none or private"},
 		{"run --pid container:x img", "container:x", "host or private"},
 		{"run --pull often img", "\"often\"", "missing, always or never"},
+		{"run -p 80:80 --network host img", "--publish", "--network host"},
+		{"run -P img", "--publish-all", "HOST:CONTAINER"},
 		{"run --cpus 0 img", "\"0\"", "0.5"},
 		{"run --cpus x img", "--cpus", "0.5"},
 		{"run -v data:/x img", "volumes by name", "path of the host"},
@@ -236,8 +237,57 @@ START_TEST(names_by_chance_are_valid_and_differ)
 }
 END_TEST
 
+START_TEST(ports_are_published)
+{
+	make_well("run -p 8080:80 -p 127.0.0.1:53:5353/udp -p [::1]:9000-9001:90-91/sctp --network private img");
+	static const struct {
+		const char *address;
+		int host, container;
+		Cri__Protocol protocol;
+	} EXPECTED[] = {
+		{"", 8080, 80, CRI__PROTOCOL__TCP},
+		{"127.0.0.1", 53, 5353, CRI__PROTOCOL__UDP},
+		{"::1", 9000, 90, CRI__PROTOCOL__SCTP},
+		{"::1", 9001, 91, CRI__PROTOCOL__SCTP},
+	};
+	ck_assert_uint_eq(config.pod.n_port_mappings, ARRAY_COUNT(EXPECTED));
+	for (size_t i = 0; i < ARRAY_COUNT(EXPECTED); i++) {
+		const Cri__PortMapping *port = config.pod.port_mappings[i];
+		ck_assert_str_eq(port->host_ip, EXPECTED[i].address);
+		ck_assert_int_eq(port->host_port, EXPECTED[i].host);
+		ck_assert_int_eq(port->container_port, EXPECTED[i].container);
+		ck_assert_int_eq(port->protocol, EXPECTED[i].protocol);
+	}
+	ck_assert_uint_eq(config.pod.n_annotations, 0);
+}
+END_TEST
+
+static const char *const NO_PORTS[] = {"80", ":80", "80:", "0:80", "80:65536", "80-81:80", "81-80:81-80", "80:80/xdp",
+				       "80:80/", "a:80", "1:2:3:4-5"};
+
+START_TEST(what_is_no_port_is_named)
+{
+	struct err err = {0};
+	scoped_free char *line = str_printf("run -p %s img", NO_PORTS[_i]);
+	ck_assert_int_eq(make(line, &err), -EINVAL);
+	ck_assert_msg(strstr(err.message, NO_PORTS[_i]) && strstr(err.message, "HOST:CONTAINER"), "%s", err.message);
+}
+END_TEST
+
+START_TEST(a_network_of_none_is_said_to_the_daemon)
+{
+	make_well("run --network none img");
+	ck_assert_uint_eq(config.pod.n_annotations, 1);
+	ck_assert_str_eq(config.pod.annotations[0]->key, "axle.network.mode");
+	ck_assert_str_eq(config.pod.annotations[0]->value, "none");
+}
+END_TEST
+
 static void add_tests(TCase *cases)
 {
+	tcase_add_test(cases, ports_are_published);
+	tcase_add_loop_test(cases, what_is_no_port_is_named, 0, ARRAY_COUNT(NO_PORTS));
+	tcase_add_test(cases, a_network_of_none_is_said_to_the_daemon);
 	tcase_add_test(cases, a_plain_run_is_private_and_confined);
 	tcase_add_test(cases, privileged_is_neither);
 	tcase_add_test(cases, limits_arrive_in_the_kernels_units);

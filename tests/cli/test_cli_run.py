@@ -208,7 +208,9 @@ def test_pull_policies(node, registry):
     (("-w", "relative", "BUSYBOX", "true"), 125, "relative"),
     (("-u", "nobody-here", "BUSYBOX", "true"), 125, "nobody-here"),
     (("-v", "/no/such/place:/x", "BUSYBOX", "true"), 125, "/no/such/place"),
-    (("-p", "80:80", "BUSYBOX", "true"), 125, "--network host"),
+    (("-p", "80:80", "BUSYBOX", "true"), 125, "cannot be published"),
+    (("-p", "80", "BUSYBOX", "true"), 125, "HOST:CONTAINER"),
+    (("-p", "80:80", "--network", "host", "BUSYBOX", "true"), 125, "--network host"),
     (("--runtime", "nosuch", "BUSYBOX", "true"), 125, "nosuch"),
     (("--cap-add", "flying", "BUSYBOX", "true"), 125, "flying"),
 ])

@@ -15,15 +15,6 @@ import cni
 import cri as cri_module
 
 
-@pytest.fixture
-def networks(leak_check, folder):
-    """A folder of network configurations. What pods leave in networks fails the test."""
-    made = cni.Networks(folder / "cni")
-    yield made
-    left = made.clean()
-    assert not left, left
-
-
 class Nets:
     """A node with these networks, as a kubelet sees it."""
 
