@@ -30,7 +30,7 @@ containernetworking-plugins iptables nftables
 mandoc zstd
 umoci apache2-utils openssl
 procps acl g++ gccgo-12 e2fsprogs
-qemu-system-x86
+qemu-system-x86 apparmor
 "
 BENCH="
 containerd
