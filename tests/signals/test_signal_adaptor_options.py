@@ -194,7 +194,7 @@ def simulated(signals, module, spawn, folder, text, path, count):
 
 
 def course(kind):
-    return f'interval = 0.01\n[[signal]]\npath = "{SPEED}"\n{kind}\n'
+    return f'interval = 0.005\n[[signal]]\npath = "{SPEED}"\n{kind}\n'
 
 
 def numbers(seen):
@@ -202,12 +202,12 @@ def numbers(seen):
 
 
 def test_simulated_courses(signals, module, spawn, folder):
-    sine = numbers(simulated(signals, module, spawn, folder, course('kind = "sine"\nfrom = 10\nto = 50\nperiod = 0.4'), SPEED, 60))
+    sine = numbers(simulated(signals, module, spawn, folder, course('kind = "sine"\nfrom = 10\nto = 50\nperiod = 0.2'), SPEED, 60))
     assert min(sine) < 12 and max(sine) > 48 and all(10 <= x <= 50 for x in sine)
-    steps = numbers(simulated(signals, module, spawn, folder, course('kind = "steps"\nvalues = [5, 7, 6]\nperiod = 0.05'), SPEED, 60))
+    steps = numbers(simulated(signals, module, spawn, folder, course('kind = "steps"\nvalues = [5, 7, 6]\nperiod = 0.025'), SPEED, 60))
     changes = [x for i, x in enumerate(steps) if i == 0 or steps[i - 1] != x]
     assert changes[:6] == [5, 7, 6, 5, 7, 6]
-    back = numbers(simulated(signals, module, spawn, folder, course('kind = "ramp"\nto = 20\nperiod = 0.2\nbounce = true'), SPEED, 60))
+    back = numbers(simulated(signals, module, spawn, folder, course('kind = "ramp"\nto = 20\nperiod = 0.1\nbounce = true'), SPEED, 60))
     falls = [later - earlier for earlier, later in zip(back, back[1:])]
     assert max(falls) < 10 and min(falls) > -10  # up and down, never a jump
 
@@ -224,13 +224,13 @@ def test_a_random_walk_is_the_same_each_time(signals, module, spawn, folder):
 
 def test_simulated_faults(signals, module, spawn, folder):
     ramp = 'kind = "ramp"\nto = 100\nperiod = 10\n'
-    stuck = numbers(simulated(signals, module, spawn, folder, course(ramp + "stuck = { every = 0.3, for = 0.15 }"), SPEED, 90))
+    stuck = numbers(simulated(signals, module, spawn, folder, course(ramp + "stuck = { every = 0.15, for = 0.075 }"), SPEED, 90))
     longest = run = 0
     for earlier, later in zip(stuck, stuck[1:]):
         run = run + 1 if earlier == later else 0
         longest = max(longest, run)
     assert 3 <= longest <= 25 and len(set(stuck)) > 10
-    gone = simulated(signals, module, spawn, folder, course(ramp + "dropout = { every = 0.3, for = 0.15 }"), SPEED, 60)
+    gone = simulated(signals, module, spawn, folder, course(ramp + "dropout = { every = 0.15, for = 0.075 }"), SPEED, 60)
     assert None in [text for text, _ in gone] and len(numbers(gone)) > 10
     late = simulated(signals, module, spawn, folder, course(ramp + "delay = 0.2"), SPEED, 10)
     assert all(age > 0.15e9 for text, age in late if text), late

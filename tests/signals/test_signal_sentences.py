@@ -17,7 +17,7 @@ import time
 import pytest
 
 from axsignald import vss, wait_for
-from signal_container import ALL, Container
+from view_container import ALL, Container
 
 SPEED = "Vehicle/Speed"
 AMBIENT = "Vehicle/Cabin/HVAC/AmbientAirTemperature"
