@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import cni
 import node as node_module
 import sandbox
 import stage as stage_module
@@ -81,9 +82,9 @@ def end(pid):
 class FaultNode(node_module.Node):
     """A node with another boot id after each power cut."""
 
-    def __init__(self, stage, folder, name, config=""):
-        super().__init__(stage, folder, name, config)
-        self.boots = 0
+    def __init__(self, stage, folder, name, networks):
+        super().__init__(stage, folder, name, networks.config())
+        self.networks, self.boots = networks, 0
         self.environment["AXLE_BOOT_ID_FILE"] = os.path.join(self.folder, "boot-id")
         self._boot()
 
@@ -104,6 +105,9 @@ class FaultNode(node_module.Node):
         for top in self.cgroups():
             for path, _, _ in os.walk(top, topdown=False):
                 remove_group(path)
+        for bridge in self.networks.bridges:
+            subprocess.run(["ip", "link", "del", bridge], check=False, capture_output=True)
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
         self._boot()
 
     def end_processes(self):
@@ -148,23 +152,15 @@ def tree(top, skip=()):
     return found
 
 
-def command_lines(*command):
-    """What a program prints, as a set of lines; empty where it is not there."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return set()
-    return set(done.stdout.splitlines())
-
-
 def holdings(node):
-    """All that a node holds, as a set of words: of two equal situations they must be equal."""
+    """All that a node holds, in its folders, the kernel and its networks, as a set of words: of two equal situations they must be
+    equal."""
     found = {f"file {path}" for path in tree(node.root, skip=("boot-id", "lock", "fs"))}
     found |= {f"state {path}" for path in tree(node.state, skip=("lock", "cache"))}
     found |= {f"mount {point}" for point in sandbox.mount_points(node.folder)}
     found |= {f"link {name}" for _, name in socket.if_nameindex()}
-    found |= {f"rule {line}" for line in command_lines("iptables-save", "-t", "nat") if line.startswith("-A")}
-    found |= {f"lease {path}" for path in tree("/var/lib/cni")}
+    found |= {f"rule {rule}" for rule in cni.pod_rules()}
+    found |= {f"lease {address}" for address in node.networks.leases()}
     for top in node.cgroups():
         found |= {f"cgroup {path}" for path, _, _ in os.walk(top)}
     found |= {f"process {name}" for _, name in node.processes()}

@@ -10,6 +10,7 @@ import threading
 import grpc
 import pytest
 
+import cni
 import cri as cri_module
 import faults
 from conftest import Kubelet, ROOT, SLEEP
@@ -37,13 +38,14 @@ class Life:
         return result
 
     def config(self):
-        host = {"linux": {"security_context": {"namespace_options": {"network": "NODE", "pid": "CONTAINER"}}}}
-        return self.kubelet.pod_config(self.name, **({} if self.network else host))
+        options = {"pid": "POD"} if self.network else {"pid": "CONTAINER", "network": "NODE"}
+        ports = [{"container_port": 80, "host_port": 8080}] if self.network else []
+        return self.kubelet.pod_config(self.name, port_mappings=ports, linux={"security_context": {"namespace_options": options}})
 
     def run(self):
         cri = self.kubelet
         self.pod = self.step("run", lambda: cri.RunPodSandbox(config=self.config())["pod_sandbox_id"])
-        config = cri.container_config(SLEEP, log_path=self.name + ".log")
+        config = cri.container_config(SLEEP, log_path=self.name + ".log", security={"namespace_options": {"pid": "POD"}})
         self.container = self.step("create", lambda: cri.CreateContainer(pod_sandbox_id=self.pod, config=config)["container_id"])
         self.step("start", lambda: cri.StartContainer(container_id=self.container))
         self.step("exec", lambda: cri.ExecSync(container_id=self.container, cmd=["true"], timeout=20))
@@ -78,7 +80,7 @@ class Life:
                 assert kubelet.ExecSync(container_id=self.container, cmd=["true"], timeout=20).get("exit_code", 0) == 0
         if "remove" in self.done:
             assert self.container not in containers
-        if "run" in self.asked and "run" not in self.done:
+        if "run" in self.asked and "run" not in self.done and not pods:
             Life(kubelet, self.name, self.network).run()  # a kubelet tries again with the same metadata
 
 
@@ -113,7 +115,9 @@ class Sweep:
 
     def __init__(self, stage, folder, tag, registry):
         self.tree = faults.FaultTree(stage, os.path.join(folder, "tree"))
-        self.node = faults.FaultNode(self.tree, os.path.join(folder, "n"), tag + "f")
+        self.networks = cni.Networks(os.path.join(folder, "cni"))
+        self.networks.write_list(self.networks.bridge("10.78.0.0/16"), {"type": "portmap", "capabilities": {"portMappings": True}})
+        self.node = faults.FaultNode(self.tree, os.path.join(folder, "n"), tag + "f", self.networks)
         self.image, self.other = registry.image("busybox:latest"), registry.image("layers:latest")
         self.folder, self.client = folder, None
         self.connect().PullImage(image={"image": self.image})
@@ -152,6 +156,7 @@ def sweep(leak_check, stage, folder, tag, registry):
     one.close()
     problems = one.node.clean()
     one.node.end_processes()
+    problems += one.networks.clean()
     assert not problems, problems
 
 
@@ -210,6 +215,7 @@ def try_point(sweep, number, how, make):
     sweep.tree.arm(number)
     life = make(kubelet)
     script, pid = faults.run_until_stopped(sweep.tree, life.run)
+    life.cut_off = sweep.tree.name(number)
     ended = hurt(sweep, pid, how) if pid else False
     script.join(60)
     assert not script.is_alive(), "a call did not end"
@@ -249,7 +255,7 @@ def run_sweep(sweep, how, make, names):
         try:
             judge(sweep, kubelet, life, power_cut)
         except (AssertionError, grpc.RpcError) as error:
-            failures.append(f"{how}, point {number} of {total}: {sweep.tree.name(number)}, after {sorted(life.done)}\n"
+            failures.append(f"{how}, point {number} of {total}: {life.cut_off}, after {sorted(life.done)}\n"
                             f"{error}\n---- axled:\n{sweep.node.log_text()[start:]}")
             if len(failures) >= FAILURES_MAX:
                 break
