@@ -119,5 +119,5 @@ class Container:
 
 # crun refuses the mix of cgroups v1 and a v2 tree with controllers: for it alone the v2 tree is covered.
 CRUN = ["unshare", "-m", "sh", "-c",
-        "mount -t tmpfs none /sys/fs/cgroup/unified && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
+        "{ [ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified; } && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
 RUNTIMES = {"axrun": None, "crun": CRUN, "runc": ["/usr/sbin/runc"]}
