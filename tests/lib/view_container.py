@@ -118,6 +118,6 @@ class Container:
 
 
 # crun refuses the mix of cgroups v1 and a v2 tree with controllers: for it alone the v2 tree is covered.
-CRUN = ["unshare", "-m", "sh", "-c",
-        "{ [ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified; } && exec crun --cgroup-manager=disabled \"$@\"", "crun"]
+COVERED = "{ [ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified; }"
+CRUN = ["unshare", "-m", "sh", "-c", COVERED + ' && exec crun --cgroup-manager=disabled "$@"', "crun"]
 RUNTIMES = {"axrun": None, "crun": CRUN, "runc": ["/usr/sbin/runc"]}
