@@ -25,8 +25,9 @@
 static int remove_left(struct container *container, const char *const *trees, struct err *err)
 {
 	scoped_free char *target = container_state_path(container, "rootfs");
-	scoped_free char *volumes = container->record.volume_images ? container_state_path(container, "volumes") : NULL;
-	if (!target || (container->record.volume_images && !volumes))
+	bool has_volumes = container_has_image_volumes(container); /* its record may be older than their mounts */
+	scoped_free char *volumes = has_volumes ? container_state_path(container, "volumes") : NULL;
+	if (!target || (has_volumes && !volumes))
 		return -ENOMEM;
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
 	const struct helper_container_remove remove = {

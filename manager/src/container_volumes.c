@@ -22,6 +22,11 @@ static size_t count_images(const struct container *container)
 	return count;
 }
 
+bool container_has_image_volumes(const struct container *container)
+{
+	return count_images(container) > 0;
+}
+
 int container_volumes_take(struct container *container, struct err *err)
 {
 	size_t images = count_images(container);

@@ -1,8 +1,13 @@
 /* The volumes of a container that are more than a path of the host's: images, and files that need a label. */
 #pragma once
 
+#include <stdbool.h>
+
 struct container;
 struct err;
+
+/* Does one of its mounts show an image? */
+bool container_has_image_volumes(const struct container *container);
 
 /* Finds the images that its mounts name, notes their ids in the record and holds them in the store.
  * Errors: image.not-found, image.ambiguous, -ENOMEM. */

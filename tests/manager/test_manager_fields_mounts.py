@@ -1,11 +1,12 @@
 """Mounts of a container's configuration: every member of CRI's Mount, on real mounts."""
 import base64
+import json
 import os
 import subprocess
 
 import pytest
 
-from conftest import ROOT, wait_until
+from conftest import ROOT, SLEEP, wait_until
 
 import cri as cri_module
 import test_manager_config
@@ -210,6 +211,27 @@ def test_a_mounted_image_stays_until_the_container_goes(node, kubelet, refused, 
     assert kubelet.status(container)["mounts"][0]["image"] == {"image": volume_image, "image_ref": image_id}
     kubelet.RemovePodSandbox(pod_sandbox_id=pod)
     wait_until(lambda: not [row for row in open("/proc/self/mounts", encoding="utf-8") if "/volumes/" in row], "unmounted")
+    kubelet.RemoveImage(image={"image": volume_image})
+
+
+def test_a_half_made_container_leaves_no_mount(node, kubelet, volume_image):
+    """As axled leaves it that was killed in the middle of CreateContainer."""
+    pod = kubelet.run_pod()
+    container = kubelet.create(pod, SLEEP, mounts=of_image(volume_image, image_sub_path="data"))
+    assert [row for row in open("/proc/self/mounts", encoding="utf-8") if container in row]
+    node.kill()
+    path = f"{node.root}/containers/{container}.json"
+    with open(path, encoding="utf-8") as file:
+        record = json.load(file)
+    record["phase"] = "creating"
+    del record["volume_images"]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(record, file)
+    node.start()
+    kubelet.client.close()
+    kubelet.client = cri_module.connect(ROOT, node.cri_socket)
+    assert kubelet.ListContainers() == {}
+    assert not [row for row in open("/proc/self/mounts", encoding="utf-8") if container in row]
     kubelet.RemoveImage(image={"image": volume_image})
 
 
