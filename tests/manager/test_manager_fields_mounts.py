@@ -180,6 +180,16 @@ def test_a_part_of_an_image(kubelet, volume_image, path, command, lines):
     assert kubelet.run(pod, command, mounts=of_image(volume_image, image_sub_path=path)) == lines
 
 
+def test_an_image_belongs_to_the_root_of_a_pod_with_ids_of_its_own(kubelet, volume_image):
+    maps = [{"host_id": 1000000, "container_id": 0, "length": 65536}]
+    options = {"namespace_options": {"pid": "CONTAINER", "userns_options": {"mode": "POD", "uids": maps, "gids": maps}}}
+    pod = kubelet.run_pod(linux={"security_context": options})
+    for path, file in (("", "/v/data/file"), ("data", "/v/file"), ("data/file", "/v")):
+        lines = kubelet.run(pod, ["sh", "-c", f"stat -c '%u %g' {file}; cat {file}"], security=options,
+                            mounts=of_image(volume_image, image_sub_path=path))
+        assert lines == ["0 0", "inside"]
+
+
 def test_an_image_that_cannot_be_mounted_is_named(kubelet, refused, volume_image, folder):
     pod = kubelet.run_pod()
     with refused("NOT_FOUND", "no/such"):

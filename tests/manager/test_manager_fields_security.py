@@ -196,6 +196,20 @@ def test_the_kernels_own_is_masked_unless_a_list_says_otherwise(kubelet):
     assert other[0] != "0" and other[1] == "0"
 
 
+MAP = [{"host_id": 1000000, "container_id": 0, "length": 65536}]
+OWN_IDS = {"namespace_options": {"pid": "CONTAINER", "userns_options": {"mode": "POD", "uids": MAP, "gids": MAP}}}
+
+
+def test_an_unmasked_proc_is_for_pods_with_ids_of_their_own(kubelet):
+    """procMount Unmasked is spelled as two empty lists; Default as the kubelet's own."""
+    pod = kubelet.run_pod(linux={"security_context": OWN_IDS})
+    probe = ["sh", "-c", "grep -c ' /proc/' /proc/mounts; grep -c ' /proc ' /proc/mounts; true"]
+    assert kubelet.run(pod, probe, security=OWN_IDS) == ["0", "1"]
+    masked = {**OWN_IDS, "masked_paths": ["/proc/keys", "/proc/acpi"], "readonly_paths": ["/proc/sys"]}
+    assert kubelet.run(pod, ["sh", "-c", "cat /proc/keys | wc -c"], security=masked) == ["0"]
+    assert int(kubelet.run(pod, probe, security=masked)[0]) >= 2
+
+
 def test_read_only_root(kubelet):
     pod = kubelet.run_pod()
     script = "touch /x 2>/dev/null || echo refused; touch /dev/shm/y && echo fine; touch /etc/hosts 2>/dev/null || echo refused"
