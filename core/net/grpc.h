@@ -92,6 +92,7 @@ size_t grpc_call_queued(const struct grpc_call *call);
 void grpc_call_pause(struct grpc_call *call);
 void grpc_call_resume(struct grpc_call *call);
 
+/* @events is borrowed for as long as the call lives; NULL: nobody wants to know any more. */
 void grpc_call_set_events(struct grpc_call *call, const struct grpc_events *events, void *data);
 void *grpc_call_data(const struct grpc_call *call);
 

@@ -76,7 +76,7 @@ static void run_unary(void *data)
 	struct err err = {0};
 	ProtobufCMessage *reply = rpc_new(rpc, type->output);
 	int r = reply ? unary->method->handler(rpc, unary->request, reply, &err) : -ENOMEM;
-	grpc_call_set_events(rpc->call, &(struct grpc_events){0}, NULL); /* the fiber ends: nobody may cancel it */
+	grpc_call_set_events(rpc->call, NULL, NULL); /* the fiber ends: nobody may cancel it */
 	if (r == 0) {
 		log_debug(&node->log, "rpc.done", "%s", short_name(rpc->call));
 		grpc_call_reply(rpc->call, reply);
@@ -108,6 +108,7 @@ static const struct rpc_method *find_method(const struct rpc_service *service, c
 
 static void on_unary(struct grpc_call *call, const ProtobufCMessage *request, void *context)
 {
+	static const struct grpc_events EVENTS = {.on_cancel = on_cancel};
 	const struct rpc_service *service = context;
 	struct unary *unary = calloc(1, sizeof *unary);
 	if (!unary) {
@@ -120,10 +121,10 @@ static void on_unary(struct grpc_call *call, const ProtobufCMessage *request, vo
 		.method = find_method(service, short_name(call)),
 		.request = request,
 	};
-	grpc_call_set_events(call, &(struct grpc_events){.on_cancel = on_cancel}, unary);
+	grpc_call_set_events(call, &EVENTS, unary);
 	if (service->face->node->stopping || fiber_start(service->face->node->fibers, run_unary, unary, &unary->fiber) < 0) {
 		free(unary);
-		grpc_call_set_events(call, &(struct grpc_events){0}, NULL);
+		grpc_call_set_events(call, NULL, NULL);
 		grpc_call_fail_status(call, GRPC_UNAVAILABLE, "axled has no room for another call, or is ending");
 	}
 }

@@ -188,7 +188,7 @@ static void run_stream(void *data)
 	struct err err = {0};
 	int r = stream->run(stream, &err);
 	stream_join(stream, true);
-	grpc_call_set_events(call, &(struct grpc_events){0}, NULL);
+	grpc_call_set_events(call, NULL, NULL);
 	if (r < 0) {
 		if (!err.code)
 			(void)err_sys(&err, r, "stream.failed", "%s", grpc_call_method(call));
@@ -224,7 +224,7 @@ void stream_open(struct grpc_call *call, const ProtobufCMessage *request, const 
 	grpc_call_set_events(call, &EVENTS, stream);
 	if (fiber_start(face->node->fibers, run_stream, stream, &stream->fiber) < 0) {
 		free(stream);
-		grpc_call_set_events(call, &(struct grpc_events){0}, NULL);
+		grpc_call_set_events(call, NULL, NULL);
 		grpc_call_fail_status(call, GRPC_UNAVAILABLE, "axled has no room for another call");
 	}
 }
