@@ -10,6 +10,7 @@
 #include "manager/src/exec.h"
 
 #define TIMEOUT_MAX_S (INT64_MAX / 1000)
+#define REPLY_MAX ((16 << 20) - 4096) /* what a kubelet takes in one message, less what is around the output */
 
 static int copy_bytes(struct rpc *rpc, const struct buf *from, ProtobufCBinaryData *ret_data)
 {
@@ -21,6 +22,17 @@ static int copy_bytes(struct rpc *rpc, const struct buf *from, ProtobufCBinaryDa
 	memcpy(ret_data->data, from->data, from->size);
 	ret_data->len = from->size;
 	return 0;
+}
+
+/* Where both together are more than a client takes, each keeps its beginning, and at least half of the room. */
+static void fit(struct buf *out, struct buf *errors)
+{
+	size_t half = REPLY_MAX / 2;
+	size_t beside_out = out->size < half ? REPLY_MAX - out->size : half;
+	if (errors->size > beside_out)
+		errors->size = beside_out;
+	if (out->size > REPLY_MAX - errors->size)
+		out->size = REPLY_MAX - errors->size;
 }
 
 int cri_exec_sync(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
@@ -42,7 +54,9 @@ int cri_exec_sync(struct rpc *rpc, const void *request_, void *ret_reply, struct
 	scoped_done(buf_done) struct buf out = {.max = EXEC_OUTPUT_MAX};
 	scoped_done(buf_done) struct buf errors = {.max = EXEC_OUTPUT_MAX};
 	r = exec_sync(container, command, (uint64_t)request->timeout * 1000, &out, &errors, &reply->exit_code, err);
-	if (r == 0)
-		r = copy_bytes(rpc, &out, &reply->stdout);
+	if (r < 0)
+		return r;
+	fit(&out, &errors);
+	r = copy_bytes(rpc, &out, &reply->stdout);
 	return r < 0 ? r : copy_bytes(rpc, &errors, &reply->stderr);
 }

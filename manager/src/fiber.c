@@ -267,6 +267,11 @@ void fiber_cancel(struct fiber *fiber)
 		fiber_wake(fiber, -ECANCELED);
 }
 
+bool fiber_is_cancelled(const struct fibers *fibers)
+{
+	return fibers->self->cancelled;
+}
+
 void fibers_cancel_all(struct fibers *fibers)
 {
 	for (struct fiber *fiber = fibers->all; fiber; fiber = fiber->next_all)

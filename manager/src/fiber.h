@@ -43,6 +43,9 @@ struct fiber *fiber_self(const struct fibers *fibers);
 /* Ends the fiber's waiting (see above); never runs it at once. */
 void fiber_cancel(struct fiber *fiber);
 
+/* Has somebody cancelled the running fiber? */
+bool fiber_is_cancelled(const struct fibers *fibers);
+
 /* Cancels every fiber. */
 void fibers_cancel_all(struct fibers *fibers);
 

@@ -20,6 +20,7 @@
 #define OUTPUT_LIMIT (CHANNEL_OUTPUT_MAX + 65536) /* with answers to what the peer asks, which nobody can hold back */
 #define FLUSH_MS 10000
 #define LINGER_MS 3000
+#define HASTE_MS 300 /* instead of both, where axled ends */
 
 struct channel {
 	struct list link; /* in channels->all */
@@ -361,9 +362,10 @@ void channels_close(struct channels *channels)
 	fiber_signal_all(&channels->filled);
 	if (channels->reader_blocked)
 		fiber_wake(channels->reader, 0);
-	wait_for(channels, &channels->flushed, is_flushed, FLUSH_MS);
+	bool in_haste = fiber_is_cancelled(fibers);
+	wait_for(channels, &channels->flushed, is_flushed, in_haste ? HASTE_MS : FLUSH_MS);
 	(void)shutdown(channels->write_fd, SHUT_WR);
-	wait_for(channels, &channels->arrived, is_gone, LINGER_MS);
+	wait_for(channels, &channels->arrived, is_gone, in_haste ? HASTE_MS : LINGER_MS);
 	fiber_unshield(fibers);
 	fiber_group_join(&channels->fibers, true);
 	channels_free(channels);

@@ -30,9 +30,12 @@ def compiled(root, pattern):
 class Client:
     """Calls by name, of all services that the modules define."""
 
-    def __init__(self, socket, modules):
+    def __init__(self, socket, modules, receive_bytes=None):
         # a connection of its own: a shared one may be that to a server which has died since
-        self.channel = grpc.insecure_channel("unix://" + socket, options=[("grpc.use_local_subchannel_pool", 1)])
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        if receive_bytes:
+            options.append(("grpc.max_receive_message_length", receive_bytes))
+        self.channel = grpc.insecure_channel("unix://" + socket, options=options)
         self.methods = {}
         for module in modules:
             for service in module.DESCRIPTOR.services_by_name.values():
@@ -63,5 +66,6 @@ def pairs(mapping):
     return [{"key": key, "value": value} for key, value in mapping.items()]
 
 
-def connect(root, socket):
-    return Client(socket, compiled(root, "cri/**/*.proto"))
+def connect(root, socket, receive_bytes=None):
+    """@receive_bytes: the largest answer that is taken; a kubelet takes 16 MiB, the library's default is 4 MiB."""
+    return Client(socket, compiled(root, "cri/**/*.proto"), receive_bytes)

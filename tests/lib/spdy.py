@@ -109,6 +109,8 @@ class Session:
         self.rest = rest
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
+        if windows:  # said at once: who says nothing of windows is taken for one who keeps none
+            self.write(control(SETTINGS, struct.pack(">III", 1, 7, INITIAL_WINDOW)))
 
     # Writing.
 
@@ -178,7 +180,8 @@ class Session:
         stream = self.streams.get(number)
         if kind == SYN_REPLY:
             self.unpacker.decompress(body[4:])
-            stream.replied = True
+            if stream:
+                stream.replied = True
         elif kind == RST_STREAM:
             self.refused.append(number)
             if stream:
