@@ -29,6 +29,8 @@ static int serve(const struct helper_request *request, struct arena *arena, stru
 		return helper_pod_remove(request->pod_remove, err);
 	if (request->pod_init)
 		return helper_pod_init(request->pod_init, ret_fd, &ret_reply->pid, err);
+	if (request->user_probe)
+		return helper_user_probe(request->user_probe, err);
 	if (request->rootfs_mount)
 		return helper_rootfs_mount(request->rootfs_mount, arena, ret_fd, &ret_reply->user, err);
 	if (request->user_find)

@@ -31,68 +31,6 @@
 #define SPEC_BYTES_MAX (4 << 20)
 #define IMAGE_DIGESTS_MAX 16
 
-/* --- the runtime --- */
-
-/* As execvp(3) would find it; NULL where it is nowhere. */
-static const char *find_in_path(struct arena *arena, const char *name)
-{
-	const char *path = getenv("PATH");
-	scoped(strv_free) char **folders = str_split(path ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':');
-	for (size_t i = 0; folders && folders[i]; i++) {
-		const char *candidate = arena_printf(arena, "%s/%s", folders[i], name);
-		if (candidate && *candidate == '/' && access(candidate, X_OK) == 0)
-			return candidate;
-	}
-	return NULL;
-}
-
-/* A name without '/' is a program beside axled, else one in PATH. */
-static const char *find_program(struct arena *arena, const char *name)
-{
-	if (strchr(name, '/'))
-		return name;
-	scoped_free char *sibling = path_of_sibling_program(name);
-	if (sibling && *sibling == '/' && access(sibling, X_OK) == 0)
-		return arena_strdup(arena, sibling);
-	return find_in_path(arena, name);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
-int container_find_runtime(const struct container *container, struct arena *arena, struct container_runtime *ret_runtime,
-			   struct err *err)
-{
-	const struct node *node = container->node;
-	const struct config_runtime *handler = config_find_runtime(&node->config, container->record.runtime_handler);
-	if (!handler)
-		return err_set(err, -ENOENT, "runtime.missing", "runtime handler \"%s\": it is no longer configured",
-			       container->record.runtime_handler);
-	const char *path = find_program(arena, handler->path ? handler->path : handler->name);
-	if (!path || *path != '/')
-		return err_set(err, -ENOENT, "runtime.missing",
-			       "runtime handler \"%s\": there is no program %s beside axled or in PATH", handler->name,
-			       handler->path ? handler->path : handler->name);
-	size_t more = handler->args ? strv_count(handler->args) : 0;
-	const char **args = arena_array(arena, more + 3, sizeof *args);
-	if (!args)
-		return -ENOMEM;
-	args[0] = "--root";
-	args[1] = handler->root ? handler->root
-				: arena_printf(arena, "%s/runtime/%s", node->places.state, handler->name);
-	for (size_t i = 0; i < more; i++)
-		args[2 + i] = handler->args[i];
-	*ret_runtime = (struct container_runtime){
-		.path = path,
-		.args = args,
-		.takes_rootfs_fd = str_equal(base_name(path), CONFIG_DEFAULT_RUNTIME),
-	};
-	return args[1] ? 0 : -ENOMEM;
-}
-
 /* --- the configuration --- */
 
 /* Without CAP_SYS_RESOURCE nothing may be set below what axled has itself. */

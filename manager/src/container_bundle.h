@@ -8,17 +8,6 @@ struct arena;
 struct buf;
 struct err;
 
-/* Where the container's runtime is and how it is called. */
-struct container_runtime {
-	const char *path;	 /* absolute */
-	const char *const *args; /* "--root", DIR ... */
-	bool takes_rootfs_fd;	 /* axrun: the root file system comes as a descriptor */
-};
-
-/* All of *ret_runtime lies in @arena. Errors: -ENOENT (no such program), -ENOMEM. */
-int container_find_runtime(const struct container *container, struct arena *arena, struct container_runtime *ret_runtime,
-			   struct err *err);
-
 /* The configuration; all of it lies in @arena. Errors: those of spec_build(), image.not-found. */
 int container_make_spec(const struct container *container, struct arena *arena, struct oci_spec *ret_spec,
 			struct spec_cuts *ret_cuts, struct err *err);

@@ -12,6 +12,7 @@
 #include "manager/src/pod_security.h"
 #include "manager/src/pod_user.h"
 #include "manager/src/rootfs.h"
+#include "manager/src/runtimes.h"
 #include "manager/src/signals.h"
 
 #define NAME_BYTES_MAX 255
@@ -28,7 +29,9 @@ static int check(const struct pod *pod, const Cri__ContainerConfig *config, stru
 		return err_set(err, -EBUSY, "pod.not-ready", "pod %s is %s: expected one that is ready", pod->id,
 			       pod_phase_name(pod->phase));
 	int r = pod_check_privileged(pod->config, config, err);
-	return r < 0 ? r : pod_user_check_container(pod->config, config, err);
+	if (r == 0)
+		r = pod_user_check_container(pod->config, config, err);
+	return r < 0 ? r : runtime_check_container(pod->node, pod->record.runtime_handler, config, err);
 }
 
 static int make_room(struct pod *pod, const Cri__ContainerMetadata *metadata, struct err *err)

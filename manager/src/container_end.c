@@ -15,7 +15,7 @@
 #include "manager/src/container_volumes.h"
 #include "manager/src/exec.h"
 #include "manager/src/monitor_link.h"
-#include "manager/src/runtime_command.h"
+#include "manager/src/runtimes.h"
 
 #define KILL_WAIT_MS 10000
 #define STOP_TIMEOUT_MAX_S (365 * 86400)
@@ -46,14 +46,15 @@ static int remove_left(struct container *container, const char *const *trees, st
 static void delete_from_runtime(struct container *container)
 {
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
-	struct container_runtime runtime = {0};
+	struct runtime runtime = {0};
 	struct err err = {0};
-	int r = container_find_runtime(container, &arena, &runtime, &err);
+	int r = runtime_find(container->node, container->record.runtime_handler, &arena, &runtime, &err);
 	if (r == 0) {
 		const char *const args[] = {"delete", "--force", container->id, NULL};
 		r = runtime_command(container->node, &runtime, args, &err);
 		if (r < 0) /* the command may have been killed, and may be repeated */
 			r = runtime_command(container->node, &runtime, args, &err);
+		r = runtime_run(container->node, &runtime, args, NULL, &err);
 	}
 	if (r < 0) /* what matters is ended by the helper; the runtime's own folder goes with the next reboot */
 		log_err(&container->node->log, &err, r, "container %.12s: runtime delete", container->id);

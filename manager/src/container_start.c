@@ -15,6 +15,7 @@
 #include "manager/src/monitor_link.h"
 #include "manager/src/monitors.h"
 #include "manager/src/rootfs.h"
+#include "manager/src/runtimes.h"
 
 #define START_EXIT_CODE 128 /* as containerd counts a start that failed */
 
@@ -66,8 +67,8 @@ int container_describe(const struct container *container, struct arena *arena, s
 		       struct err *err)
 {
 	const struct node *node = container->node;
-	struct container_runtime runtime = {0};
-	int r = container_find_runtime(container, arena, &runtime, err);
+	struct runtime runtime = {0};
+	int r = runtime_find(container->node, container->record.runtime_handler, arena, &runtime, err);
 	if (r < 0)
 		return r;
 	struct monitor_runtime *how = arena_alloc(arena, sizeof *how);
@@ -130,8 +131,8 @@ static int make_log_folder(const struct container *container, struct err *err)
 static int mount_root(struct container *container, struct err *err)
 {
 	scoped_done(arena_done) struct arena arena = {.max = 1 << 20};
-	struct container_runtime runtime = {0};
-	int r = container_find_runtime(container, &arena, &runtime, err);
+	struct runtime runtime = {0};
+	int r = runtime_find(container->node, container->record.runtime_handler, &arena, &runtime, err);
 	if (r < 0)
 		return r;
 	scoped_free char *target = runtime.takes_rootfs_fd ? NULL : container_state_path(container, "rootfs");

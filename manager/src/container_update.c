@@ -12,7 +12,7 @@
 #include "core/sys/fd.h"
 #include "manager/src/container_bundle.h"
 #include "manager/src/container_life.h"
-#include "manager/src/runtime_command.h"
+#include "manager/src/runtimes.h"
 
 #define RESOURCES_FILE "resources.json"
 #define RESOURCES_MEMORY_MAX (1 << 20)
@@ -128,18 +128,18 @@ static int make_resources(const struct container *container, const Cri__LinuxCon
 static int apply(struct container *container, const Cri__LinuxContainerResources *wanted, struct err *err)
 {
 	scoped_done(arena_done) struct arena arena = {.max = RESOURCES_MEMORY_MAX};
-	struct container_runtime runtime = {0};
+	struct runtime runtime = {0};
 	struct oci_resources resources = {0};
 	int r = make_resources(container, wanted, &arena, &resources, err);
 	if (r == 0)
 		r = write_resources(container, &resources, err);
 	if (r == 0)
-		r = container_find_runtime(container, &arena, &runtime, err);
+		r = runtime_find(container->node, container->record.runtime_handler, &arena, &runtime, err);
 	scoped_free char *path = container_state_path(container, RESOURCES_FILE);
 	if (r < 0 || !path)
 		return r < 0 ? r : -ENOMEM;
 	const char *const args[] = {"update", "--resources", path, container->id, NULL};
-	return runtime_command(container->node, &runtime, args, err);
+	return runtime_run(container->node, &runtime, args, NULL, err);
 }
 
 /* --- recording --- */

@@ -3,9 +3,11 @@
 
 #include "core/base/arena.h"
 #include "core/base/array.h"
+#include "core/base/err.h"
 #include "core/base/str.h"
 #include "manager/src/capability.h"
 #include "manager/src/cri.h"
+#include "manager/src/runtimes.h"
 
 int cri_version(struct rpc *rpc, const void *request, void *ret_reply, struct err *err)
 {
@@ -33,12 +35,23 @@ Cri__RuntimeCondition *cri_make_condition(struct rpc *rpc, const char *type, boo
 	return condition;
 }
 
+/* Pods without a handler get the default one: without it nothing can run. */
+static Cri__RuntimeCondition *make_runtime_condition(struct rpc *rpc)
+{
+	struct err err = {0};
+	struct runtime runtime = {0};
+	if (runtime_find(rpc->node, "", rpc->arena, &runtime, &err) == 0)
+		return cri_make_condition(rpc, "RuntimeReady", true, "", "");
+	const char *message = arena_strdup(rpc->arena, err.message);
+	return message ? cri_make_condition(rpc, "RuntimeReady", false, "RuntimeMissing", message) : NULL;
+}
+
 int cri_make_conditions(struct rpc *rpc, size_t *ret_count, Cri__RuntimeCondition ***ret_conditions)
 {
 	Cri__RuntimeCondition **conditions = rpc_array(rpc, 2);
 	if (!conditions)
 		return -ENOMEM;
-	conditions[0] = cri_make_condition(rpc, "RuntimeReady", true, "", "");
+	conditions[0] = make_runtime_condition(rpc);
 	conditions[1] = cri_make_network_condition(rpc);
 	*ret_conditions = conditions;
 	*ret_count = 2;
@@ -53,10 +66,13 @@ static Cri__RuntimeHandler *make_handler(struct rpc *rpc, const char *name)
 		return NULL;
 	handler->name = name;
 	handler->features = features;
+	const struct runtime_features can = runtime_features(rpc->node, name);
+	features->recursive_read_only_mounts = can.recursive_read_only;
+	features->user_namespaces = can.user_namespaces;
 	return handler;
 }
 
-/* Each handler by its name, and the default one also by none. */
+/* Each handler whose program is there by its name, and the default one also by none. */
 static int make_handlers(struct rpc *rpc, Cri__StatusResponse *reply)
 {
 	const struct config *config = &rpc->node->config;
@@ -65,10 +81,12 @@ static int make_handlers(struct rpc *rpc, Cri__StatusResponse *reply)
 		return -ENOMEM;
 	for (size_t i = 0; i <= config->runtimes_count; i++) {
 		const char *name = i == 0 ? "" : config->runtimes[i - 1].name;
-		reply->runtime_handlers[i] = make_handler(rpc, name);
-		if (!reply->runtime_handlers[i])
+		if (!runtime_features(rpc->node, name).present)
+			continue;
+		Cri__RuntimeHandler *handler = make_handler(rpc, name);
+		if (!handler)
 			return -ENOMEM;
-		reply->n_runtime_handlers++;
+		reply->runtime_handlers[reply->n_runtime_handlers++] = handler;
 	}
 	return 0;
 }
@@ -105,7 +123,10 @@ int cri_status(struct rpc *rpc, const void *request_, void *ret_reply, struct er
 	reply->features = rpc_new(rpc, &cri__runtime_features__descriptor);
 	if (!reply->status || !reply->features)
 		return -ENOMEM;
+	const struct runtime_features can = runtime_features(rpc->node, "");
 	reply->features->supplemental_groups_policy = true;
+	reply->features->user_namespaces_host_network = can.user_namespaces;
+	reply->features->mount_options = true;
 	int r = cri_make_conditions(rpc, &reply->status->n_conditions, &reply->status->conditions);
 	if (r == 0)
 		r = make_handlers(rpc, reply);

@@ -85,29 +85,33 @@ static void __attribute__((noreturn)) wait_to_be_killed(void)
 		(void)pause();
 }
 
-/* One process makes them all, which the kernel does in the right order; this one then enters those that it sets up. As the
- * host's root it keeps its rights there. */
-static int make_in_user_namespace(const struct helper_pod_make *request, int flags, struct source *ret_source,
-				  struct err *err)
+int helper_user_namespace(const struct helper_user_map *map, int flags, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
-	const struct helper_user_map *map = request->user;
 	const struct process_clone how = {.flags = CLONE_NEWUSER | (uint64_t)flags, .cgroup_fd = -1};
 	scoped_done(source_end) struct source source = {.pidfd = -1};
 	source.pid = process_clone(&how, &source.pidfd);
 	if (source.pid == 0)
 		wait_to_be_killed();
 	if (source.pid < 0)
-		return err_sys(err, source.pid, "pod.user-namespace", "make the namespaces of the pod");
+		return err_sys(err, source.pid, "pod.user-namespace", "make a user namespace");
 	int r = write_map(source.pid, "uid_map", map->host_uid, map->uid_count, err);
 	if (r == 0)
 		r = write_map(source.pid, "gid_map", map->host_gid, map->gid_count, err);
 	if (r < 0)
 		return r;
-	if (flags && setns(source.pidfd, flags) < 0)
-		return err_sys(err, -errno, "pod.namespaces", "enter the namespaces of the pod");
-	*ret_source = source;
-	source.pidfd = -1;
+	*ret_pid = source.pid;
+	*ret_pidfd = TAKE_FD(source.pidfd);
 	return 0;
+}
+
+/* One process makes them all, which the kernel does in the right order; this one then enters those that it sets up. As the
+ * host's root it keeps its rights there. */
+static int make_in_user_namespace(const struct helper_pod_make *request, int flags, struct source *source, struct err *err)
+{
+	int r = helper_user_namespace(request->user, flags, &source->pid, &source->pidfd, err);
+	if (r == 0 && flags && setns(source->pidfd, flags) < 0)
+		r = err_sys(err, -errno, "pod.namespaces", "enter the namespaces of the pod");
+	return r;
 }
 
 /* A new network namespace has a loopback device that is down. */

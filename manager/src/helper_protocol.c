@@ -40,6 +40,11 @@ static const struct json_field POD_REMOVE_FIELDS[] = {
 };
 static const struct json_table POD_REMOVE = JSON_TABLE(struct helper_pod_remove, POD_REMOVE_FIELDS);
 
+static const struct json_field USER_PROBE_FIELDS[] = {
+	JSON_FIELD(struct helper_user_probe, folder, "folder", JSON_STRING_T, JSON_REQUIRED),
+};
+static const struct json_table USER_PROBE = JSON_TABLE(struct helper_user_probe, USER_PROBE_FIELDS);
+
 static const struct json_field POD_INIT_FIELDS[] = {
 	JSON_FIELD(struct helper_pod_init, pins, "pins", JSON_STRING_T, JSON_REQUIRED),
 	JSON_FIELD(struct helper_pod_init, files, "files", JSON_STRING_T, JSON_REQUIRED),
@@ -129,6 +134,7 @@ static const struct json_field REQUEST_FIELDS[] = {
 	JSON_NESTED(struct helper_request, pod_make, "pod-make", JSON_STRUCT_OPT, &POD_MAKE, 0),
 	JSON_NESTED(struct helper_request, pod_remove, "pod-remove", JSON_STRUCT_OPT, &POD_REMOVE, 0),
 	JSON_NESTED(struct helper_request, pod_init, "pod-init", JSON_STRUCT_OPT, &POD_INIT, 0),
+	JSON_NESTED(struct helper_request, user_probe, "user-probe", JSON_STRUCT_OPT, &USER_PROBE, 0),
 	JSON_NESTED(struct helper_request, rootfs_mount, "rootfs-mount", JSON_STRUCT_OPT, &ROOTFS_MOUNT, 0),
 	JSON_NESTED(struct helper_request, user_find, "user-find", JSON_STRUCT_OPT, &USER_FIND, 0),
 	JSON_NESTED(struct helper_request, container_remove, "container-remove", JSON_STRUCT_OPT, &CONTAINER_REMOVE, 0),

@@ -69,6 +69,11 @@ struct helper_pod_init {
 	uint32_t gid;
 };
 
+/* Makes, in a folder of its own, a root file system for a user namespace, looks whether it is one, and removes all. */
+struct helper_user_probe {
+	const char *folder; /* absolute */
+};
+
 struct helper_user {
 	const char *name; /* "user", "uid", "user:group" ... as image.h's image_user_resolve() takes it */
 	const char *groups_of; /* a name without a group, whose supplementary groups count; NULL: those of @name */
@@ -146,6 +151,7 @@ struct helper_request {
 	const struct helper_pod_make *pod_make;
 	const struct helper_pod_remove *pod_remove;
 	const struct helper_pod_init *pod_init;
+	const struct helper_user_probe *user_probe;
 	const struct helper_rootfs_mount *rootfs_mount;
 	const struct helper_user_find *user_find;
 	const struct helper_container_remove *container_remove;

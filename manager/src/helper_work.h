@@ -1,6 +1,8 @@
 /* What axhelper does: each function does one kind of request in the calling process, which it may change (namespaces). */
 #pragma once
 
+#include <sys/types.h>
+
 #include "manager/src/helper_protocol.h"
 
 struct arena;
@@ -13,6 +15,12 @@ int helper_pod_remove(const struct helper_pod_remove *request, struct err *err);
 
 /* Makes the pod's namespaces and pins them (helper_namespaces.c). */
 int helper_namespaces_make(const struct helper_pod_make *request, struct err *err);
+
+/* A user namespace that lives as long as its one process, which waits. Where @flags name others, they are made with it.
+ * *ret_pidfd is the caller's, who kills and reaps. */
+int helper_user_namespace(const struct helper_user_map *map, int flags, pid_t *ret_pid, int *ret_pidfd, struct err *err);
+
+int helper_user_probe(const struct helper_user_probe *request, struct err *err);
 
 /* Pins the namespace file @source at DIR/NAME. */
 int helper_pin(int dir_fd, const char *dir, const char *name, const char *source, struct err *err);

@@ -22,6 +22,7 @@ struct layer_walker;
 struct monitors;
 struct networks;
 struct pull_table;
+struct runtime_knowledge;
 
 #define NODE_NAME_MAX 64
 
@@ -85,6 +86,7 @@ struct node {
 	struct cri_listeners *cri_listeners;
 	struct layer_walker *layers;
 	struct monitors *monitors;
+	struct runtime_knowledge *runtimes; /* what they can do, once asked (runtimes.h) */
 	struct networks *networks;
 	struct streaming *streaming;
 	uint64_t cni_runs; /* of plugins so far: names of their groups */

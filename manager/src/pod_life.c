@@ -14,6 +14,7 @@
 #include "manager/src/pod_init.h"
 #include "manager/src/pod_security.h"
 #include "manager/src/pod_sysctls.h"
+#include "manager/src/runtimes.h"
 
 #define HOSTNAME_BYTES_MAX 64 /* the kernel's */
 
@@ -28,7 +29,7 @@ void pod_event(const struct pod *pod, const char *action)
 
 /* --- making --- */
 
-static int check(const struct node *node, const char *runtime_handler, const Cri__PodSandboxConfig *config,
+static int check(struct node *node, const char *runtime_handler, const Cri__PodSandboxConfig *config,
 		 struct err *err)
 {
 	if (!config || !config->metadata || str_empty(config->metadata->name))
@@ -44,7 +45,9 @@ static int check(const struct node *node, const char *runtime_handler, const Cri
 	if (r == 0)
 		r = pod_sysctls_check(config, &node->config.pods, err);
 	uint64_t shm_bytes = 0;
-	return r < 0 ? r : pod_shm_bytes(config, &node->config.pods, &shm_bytes, err);
+	if (r == 0)
+		r = pod_shm_bytes(config, &node->config.pods, &shm_bytes, err);
+	return r < 0 ? r : runtime_check_pod(node, runtime_handler, config, err);
 }
 
 /* For a person one name means one pod, whatever its uid and attempt. */
