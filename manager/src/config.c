@@ -50,6 +50,7 @@ static const struct json_table LOGS = JSON_TABLE_STRICT(struct config_logs, LOGS
 static const struct json_field CNI_FIELDS[] = {
 	JSON_FIELD(struct config_cni, enabled, "enabled", JSON_BOOL_T, 0),
 	JSON_FIELD(struct config_cni, conf_dir, "conf-dir", JSON_STRING_T, 0),
+	JSON_FIELD(struct config_cni, conf_template, "conf-template", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_cni, plugin_dirs, "plugin-dirs", JSON_STRINGS, 0),
 	JSON_FIELD(struct config_cni, network, "network", JSON_STRING_T, 0),
 	JSON_FIELD(struct config_cni, plugin_timeout_s, "plugin-timeout-s", JSON_U32, 0),
@@ -166,7 +167,7 @@ static bool is_ulimit(const char *name)
 
 static int check_cni(const char *source, const struct config_cni *cni, struct err *err)
 {
-	bool absolute = *cni->conf_dir == '/';
+	bool absolute = *cni->conf_dir == '/' && (!cni->conf_template || *cni->conf_template == '/');
 	for (const char *const *dir = cni->plugin_dirs; *dir; dir++)
 		absolute = absolute && **dir == '/';
 	if (!absolute)

@@ -67,6 +67,7 @@ struct config_registry {
 
 /* Pods' networks (manager/src/cni.h). */
 struct config_cni {
+	const char *conf_template; /* of a configuration, for UpdateRuntimeConfig; NULL: none */
 	bool enabled;			/* false: private network namespaces have a loopback device and nothing else */
 	const char *conf_dir;		/* absolute */
 	const char *const *plugin_dirs; /* absolute, searched in this order */

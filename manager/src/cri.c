@@ -9,6 +9,9 @@
 const struct rpc_method CRI_RUNTIME_METHODS[] = {
 	{"Version", cri_version, QUICK_MS},
 	{"Status", cri_status, QUICK_MS},
+	{"RuntimeConfig", cri_runtime_config, QUICK_MS},
+	{"UpdateRuntimeConfig", cri_update_runtime_config, QUICK_MS},
+	{"UpdatePodSandboxResources", cri_update_pod_sandbox_resources, SLOW_MS},
 	{"RunPodSandbox", cri_run_pod_sandbox, SLOW_MS},
 	{"StopPodSandbox", cri_stop_pod_sandbox, SLOW_MS},
 	{"RemovePodSandbox", cri_remove_pod_sandbox, SLOW_MS},

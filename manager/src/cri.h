@@ -15,6 +15,8 @@ extern const size_t CRI_IMAGE_METHODS_COUNT;
 
 /* cri_runtime.c */
 rpc_handler cri_version, cri_status;
+/* cri_runtime_config.c */
+rpc_handler cri_runtime_config, cri_update_runtime_config, cri_update_pod_sandbox_resources;
 /* cri_pod.c */
 rpc_handler cri_run_pod_sandbox, cri_stop_pod_sandbox, cri_remove_pod_sandbox, cri_pod_sandbox_status, cri_list_pod_sandbox;
 /* cri_container.c */

@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
+#include "core/codec/json.h"
 #include "manager/src/container.h"
 #include "manager/src/cri.h"
 #include "manager/src/pod_life.h"
+
+#define CONFIG_TEXT_MAX (4 << 20)
 
 int cri_run_pod_sandbox(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
 {
@@ -105,6 +109,21 @@ static int add_container_statuses(struct rpc *rpc, const struct pod *pod, Cri__P
 	return 0;
 }
 
+struct config_info {
+	json_t *config;
+};
+
+static const struct json_field CONFIG_INFO_FIELDS[] = {JSON_FIELD(struct config_info, config, "config", JSON_RAW, 0)};
+static const struct json_table CONFIG_INFO = JSON_TABLE(struct config_info, CONFIG_INFO_FIELDS);
+
+/* The pod's configuration as it counts now, with what UpdatePodSandboxResources made of it. */
+static const char *describe_config(struct rpc *rpc, const struct pod *pod)
+{
+	scoped_done(buf_done) struct buf text = {.max = CONFIG_TEXT_MAX};
+	const struct config_info info = {pod->record.config};
+	return json_encode(&CONFIG_INFO, &info, &text) < 0 ? NULL : arena_strndup(rpc->arena, text.data, text.size);
+}
+
 int cri_pod_sandbox_status(struct rpc *rpc, const void *request_, void *ret_reply, struct err *err)
 {
 	const Cri__PodSandboxStatusRequest *request = request_;
@@ -124,6 +143,8 @@ int cri_pod_sandbox_status(struct rpc *rpc, const void *request_, void *ret_repl
 						pod_phase_name(pod->phase), pod->record.cgroup, rpc->node->places.pins,
 						pod->id, owner_name(pod->owner), pod->init_pid);
 		r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "info", info);
+		if (r == 0)
+			r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "config", describe_config(rpc, pod));
 		if (r == 0)
 			r = rpc_add_entry(rpc, &reply->info, &reply->n_info, "network", network);
 	}

@@ -46,7 +46,9 @@ static int write_sysctl(int proc_sys, const struct json_pair *sysctl, struct err
 	scoped_free char *path = strdup(sysctl->key);
 	if (!path)
 		return -ENOMEM;
-	for (char *p = path; *p; p++) /* as sysctl(8): the other separator may stand in an interface's name */
+	/* as sysctl(8): the first separator decides, the other one may stand in an interface's name */
+	bool dots = path[strcspn(path, "./")] == '.';
+	for (char *p = path; dots && *p; p++)
 		*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
 	scoped_fd int fd = path_open_beneath(proc_sys, path, O_WRONLY | O_CLOEXEC, 0);
 	int r = fd < 0 ? fd : fd_write_all(fd, sysctl->value, strlen(sysctl->value));

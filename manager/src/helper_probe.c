@@ -17,7 +17,7 @@
 
 static int make_folders(const char *folder, struct err *err)
 {
-	static const char *const NAMES[] = {"lower/seen", "upper", "work", NULL};
+	static const char *const NAMES[] = {"lower/seen", "upper", "workdir", NULL};
 	int r = 0;
 	for (size_t i = 0; r == 0 && NAMES[i]; i++) {
 		scoped_free char *path = str_printf("%s/%s", folder, NAMES[i]);
@@ -43,7 +43,7 @@ static int try_mount(const char *folder, pid_t pid, struct err *err)
 {
 	static const char *const LOWERS[] = {"lower", NULL};
 	scoped_free char *upper = str_printf("%s/upper", folder);
-	scoped_free char *work = str_printf("%s/work", folder);
+	scoped_free char *work = str_printf("%s/workdir", folder);
 	scoped_free char *user_namespace = str_printf("/proc/%d/ns/user", (int)pid);
 	if (!upper || !work || !user_namespace)
 		return err_memory(err, "the probe of user namespaces");

@@ -274,5 +274,6 @@ void node_close(struct node *node)
 	cgroup_done(&node->helpers_group);
 	cgroup_layout_done(&node->cgroups);
 	close_places(&node->places);
+	free((char *)(uintptr_t)node->pod_cidr); /* runtime_config.c made it */
 	arena_done(&node->arena);
 }

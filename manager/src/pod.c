@@ -51,6 +51,7 @@ void pod_unref(struct pod *pod)
 	process_watch_free(pod->init);
 	json_decref(pod->document);
 	membership_done(&pod->network);
+	arena_done(&pod->resources_arena);
 	arena_done(&pod->arena);
 	free(pod);
 }

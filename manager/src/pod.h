@@ -43,6 +43,8 @@ struct pod {
 	uint64_t generation;	/* ... of its record, see pod_save() */
 	struct process_watch *init; /* of its pid namespace; NULL: none (pod_init.h) */
 	int init_pid;
+	struct arena resources_arena; /* of its configuration's resources, once they were updated */
+	bool limited;		      /* its group had limits of its own */
 };
 
 /* A pod of @owner by this configuration, not yet in the node's table nor recorded. Its only reference is the caller's.

@@ -12,6 +12,7 @@
 #include "manager/src/usage.h"
 #include "manager/src/pod_network.h"
 #include "manager/src/pod_init.h"
+#include "manager/src/pod_resources.h"
 #include "manager/src/pod_security.h"
 #include "manager/src/pod_sysctls.h"
 #include "manager/src/runtimes.h"
@@ -104,6 +105,8 @@ static int make(struct pod *pod, struct err *err)
 	r = helper_run(&pod->node->helper, &request, &arena, &reply, NULL, err);
 	if (r == 0)
 		r = pod_network_attach(pod, err);
+	if (r == 0)
+		r = pod_resources_apply(pod, err);
 	if (r < 0)
 		return err_add(err, r, "pod %.12s", pod->id);
 	return pod_save(pod, POD_READY, err);

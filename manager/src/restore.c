@@ -18,6 +18,7 @@
 #include "manager/src/networks.h"
 #include "manager/src/pod_init.h"
 #include "manager/src/pod_life.h"
+#include "manager/src/runtime_config.h"
 #include "manager/src/pod_network.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
@@ -290,6 +291,8 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 	int r = check_boot(node, boot_id_file, &boot_id, err);
 	if (r == 0)
 		r = prepare_places(node, false, err);
+	if (r == 0)
+		r = runtime_config_load(node, err);
 	if (r == 0)
 		r = for_each_record(node, node->places.pod_records_fd, load_pod, err);
 	if (r == 0)

@@ -184,8 +184,6 @@ def test_cgroup_parent_of_a_kubelet(kubelet, node, tag):
 @pytest.mark.machine
 @pytest.mark.parametrize("handler", ["crun", "runc"])
 def test_other_runtimes(kubelet, handler):
-    if handler == "crun" and cgroups.is_mixed():
-        pytest.skip("crun refuses cgroup v2 with controllers beside v1")
     pod = kubelet.run_pod(runtime_handler=handler)
     assert kubelet.run(pod, ["echo", "hi"]) == ["hi"]
     container = kubelet.start(pod, SLEEP, "second")
