@@ -51,10 +51,9 @@ static void delete_from_runtime(struct container *container)
 	int r = runtime_find(container->node, container->record.runtime_handler, &arena, &runtime, &err);
 	if (r == 0) {
 		const char *const args[] = {"delete", "--force", container->id, NULL};
-		r = runtime_command(container->node, &runtime, args, &err);
-		if (r < 0) /* the command may have been killed, and may be repeated */
-			r = runtime_command(container->node, &runtime, args, &err);
 		r = runtime_run(container->node, &runtime, args, NULL, &err);
+		if (r < 0) /* the command may have been killed, and may be repeated */
+			r = runtime_run(container->node, &runtime, args, NULL, &err);
 	}
 	if (r < 0) /* what matters is ended by the helper; the runtime's own folder goes with the next reboot */
 		log_err(&container->node->log, &err, r, "container %.12s: runtime delete", container->id);
