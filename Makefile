@@ -26,8 +26,9 @@ conformance: build ## run critest (CRITEST, CRITEST_IMAGES: docs/conformance.md)
 	@tools/deps.sh build test
 	@tests/conformance/critest.py
 
-soak: build ## the long campaigns: fuzzing, fault sweeps
+soak: build ## the long campaigns: kills, loads, a kubelet, fuzzing
 	@tools/deps.sh build test
+	@tools/soak-system.sh
 	@tools/soak.sh
 
 bench: build ## compare with crun, runc, containerd and others, in one run; prints ratios

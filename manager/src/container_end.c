@@ -117,7 +117,7 @@ static const char *cri_reason(const struct monitor_exit *exit)
 	return exit->reason ? exit->reason : "Error";
 }
 
-static void record_end(struct container *container, const struct monitor_exit *exit)
+static int record_end(struct container *container, const struct monitor_exit *exit)
 {
 	const struct exit_record ended = {
 		.code = exit->exit_code,
@@ -138,6 +138,7 @@ static void record_end(struct container *container, const struct monitor_exit *e
 	container_event(container, exit->oom_killed ? "oom" : "exited");
 	log_info(&container->node->log, "container.exited", "container %s, exit code %d (%s)", container->id,
 		 ended.code, ended.reason);
+	return r;
 }
 
 void container_ended(struct container *container, const struct monitor_exit *exit)
@@ -146,9 +147,10 @@ void container_ended(struct container *container, const struct monitor_exit *exi
 	fiber_shield(fibers);
 	(void)fiber_lock(fibers, &container->lock);
 	if (container->phase == CONTAINER_STARTED) {
-		record_end(container, exit);
 		struct err err = {0};
-		int r = container_clean(container, &err);
+		int r = record_end(container, exit);
+		if (r == 0) /* else a start must find the monitor's note of it */
+			r = container_clean(container, &err);
 		if (r < 0)
 			log_err(&container->node->log, &err, r, "container %.12s: clean up", container->id);
 	}
@@ -281,6 +283,7 @@ static int remove_locked(struct container *container, struct err *err)
 	if (container->phase == CONTAINER_STARTED)
 		return err_set(err, -EBUSY, "container.state", "container %s was started again", container->id);
 	int r = container_save(container, CONTAINER_REMOVING, err);
+	r = record_end_noted(&node->log, container->id, r);
 	if (r == 0)
 		r = container_clean(container, err);
 	if (r == 0)

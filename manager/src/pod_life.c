@@ -210,17 +210,22 @@ static int kill_container(struct container *container, struct err *err)
 	return container_stop(container, 0, err);
 }
 
+static int note_end(struct pod *pod, enum pod_phase phase, struct err *err)
+{
+	return record_end_noted(&pod->node->log, pod->id, pod_save(pod, phase, err));
+}
+
 static int stop_locked(struct pod *pod, struct err *err)
 {
 	int r = for_each_container(pod, kill_container, err);
 	bool networked = pod->record.network;
 	if (r < 0 || !(pod->phase == POD_READY || (pod->phase == POD_STOPPED && networked)))
 		return r;
-	r = pod_save(pod, POD_STOPPED, err); /* first: a start that finds it so ends what is left */
+	r = note_end(pod, POD_STOPPED, err); /* first: a start that finds it so ends what is left */
 	if (r == 0)
 		r = pod_release(pod, false, err);
 	if (r == 0 && networked)
-		r = pod_save(pod, POD_STOPPED, err); /* nothing is attached any more */
+		r = note_end(pod, POD_STOPPED, err); /* nothing is attached any more */
 	if (r == 0) {
 		pod_event(pod, "stopped");
 		log_info(&pod->node->log, "pod.stopped", "pod %s", pod->id);
@@ -264,7 +269,7 @@ static int remove_locked(struct pod *pod, struct err *err)
 		return 0;
 	int r = stop_locked(pod, err);
 	if (r == 0)
-		r = pod_save(pod, POD_REMOVING, err);
+		r = note_end(pod, POD_REMOVING, err);
 	if (r == 0)
 		r = for_each_container(pod, container_remove, err);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/log.h"
 #include "core/base/scoped.h"
 #include "core/sys/fd.h"
 #include "manager/src/fiber.h"
@@ -131,6 +132,14 @@ int record_remove(struct fibers *fibers, int dir_fd, const char *id, struct err 
 {
 	struct record_job job = {.dir_fd = dir_fd, .err = err};
 	return run_job(fibers, &job, id, do_remove);
+}
+
+int record_end_noted(const struct log *log, const char *id, int result)
+{
+	if (result != -ENOSPC && result != -EDQUOT)
+		return result;
+	log_warning(log, "record.disk-full", "%s: the disk is full: it ends without a note of it", id);
+	return 0;
 }
 
 struct record_head {

@@ -15,6 +15,7 @@
 struct arena;
 struct err;
 struct fibers;
+struct log;
 
 #define RECORD_VERSION 1
 #define RECORD_BYTES_MAX (4 << 20)
@@ -98,6 +99,10 @@ int record_write(struct fibers *fibers, int dir_fd, const char *id, const struct
 
 /* Removes ID.json; a missing one is success. Parks; always to its end. */
 int record_remove(struct fibers *fibers, int dir_fd, const char *id, struct err *err);
+
+/* What a failed note of an end means: on a full disk the end goes on without it, for it makes room, and a start that finds the
+ * older record ends what is left. That is logged, and 0 returned; any other @result is returned as it is. */
+int record_end_noted(const struct log *log, const char *id, int result);
 
 /* Reads the record @name ("ID.json") into @arena; *ret_document (the caller's) is what JSON_RAW members point into.
  * Blocks: for the start. Errors: -ENOTSUP (record.version: a newer Axle wrote it), -EINVAL (damaged), of open(2). */
