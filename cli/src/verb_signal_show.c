@@ -175,6 +175,15 @@ const struct verb verb_signal_get = {
 
 /* ---- what the service tells as JSON ---- */
 
+static int print_pretty(const struct signal_options *options, const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+	scoped_free char *pretty = value && !options->json ? json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
+	json_decref(value);
+	(void)puts(pretty ? pretty : text);
+	return 0;
+}
+
 static int print_json(const struct signal_options *options, const char *request, const char *path, struct err *err)
 {
 	scoped(axle_signal_close) struct axle_signal *signals = NULL;
@@ -184,11 +193,7 @@ static int print_json(const struct signal_options *options, const char *request,
 		r = signal_ask(signals, NULL, &text, err, "%s%s%s", request, path ? " " : "", path ? path : "");
 	if (r < 0)
 		return r;
-	json_t *value = json_loads(text.data ? text.data : "", 0, NULL);
-	scoped_free char *pretty = value && !options->json ? json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-	json_decref(value);
-	(void)puts(pretty ? pretty : text.data);
-	return 0;
+	return print_pretty(options, text.data ? text.data : "");
 }
 
 static int meta(struct cli *cli, char **words, const void *values, struct err *err)
@@ -209,11 +214,42 @@ static int who(struct cli *cli, char **words, const void *values, struct err *er
 	return print_json(values, "who", words[0], err);
 }
 
+struct grants_options {
+	struct signal_options common;
+	bool containers;
+};
+static const struct opt GRANTS_OPTIONS[] = {
+	SIGNAL_OPTIONS,
+	{0, "containers", NULL, OPT_FLAG, offsetof(struct grants_options, containers),
+	 "what each container was granted (for root, on the host)"},
+	{0},
+};
+
+/* One array of what the service said of each. */
+static int print_containers(const struct signal_options *options, struct err *err)
+{
+	scoped(axle_signal_close) struct axle_signal *signals = NULL;
+	scoped(strv_free) char **items = NULL;
+	scoped_done(buf_done) struct buf out = {.max = OUTPUT_MAX};
+	int r = signal_connect(options, &signals, err);
+	if (r == 0)
+		r = signal_ask(signals, &items, NULL, err, "views");
+	if (r < 0)
+		return r;
+	r = buf_add_char(&out, '[');
+	for (char **item = items; r == 0 && item && *item; item++)
+		r = buf_printf(&out, "%s%s", item == items ? "" : ",", *item);
+	if (r == 0)
+		r = buf_add_char(&out, ']');
+	return r < 0 ? err_memory(err, "axle") : print_pretty(options, out.data);
+}
+
 static int grants(struct cli *cli, char **words, const void *values, struct err *err)
 {
+	const struct grants_options *options = values;
 	(void)cli;
 	(void)words;
-	return print_json(values, "grants", NULL, err);
+	return options->containers ? print_containers(&options->common, err) : print_json(values, "grants", NULL, err);
 }
 
 const struct verb verb_signal_meta = {
@@ -229,6 +265,6 @@ const struct verb verb_signal_who = {
 	.values_size = sizeof(struct signal_options), .least = 1, .most = 1, .run = who,
 };
 const struct verb verb_signal_grants = {
-	.name = "grants", .arguments = "", .summary = "say what this socket may do", .options = OPTIONS,
-	.values_size = sizeof(struct signal_options), .run = grants,
+	.name = "grants", .arguments = "", .summary = "say what this socket may do", .options = GRANTS_OPTIONS,
+	.values_size = sizeof(struct grants_options), .run = grants,
 };

@@ -449,9 +449,16 @@ static int bind_socket(struct daemon *daemon, struct err *err)
 	return path ? line_server_bind(path, 0666, &daemon->line_fd, err) : 0;
 }
 
+static int each_view(void *user, int (*say)(void *say_user, const char *json), void *say_user)
+{
+	const struct daemon *daemon = user;
+	return views_each(daemon->views, say, say_user);
+}
+
 static int start_socket(struct daemon *daemon, struct err *err)
 {
-	const struct line_server_options options = {.loop = &daemon->loop, .store = daemon->store, .log = daemon->log};
+	const struct line_server_options options = {.loop = &daemon->loop, .store = daemon->store, .log = daemon->log,
+						    .each_view = each_view, .user = daemon};
 	if (daemon->line_fd < 0)
 		return 0;
 	int r = line_server_new(&options, daemon->line_fd, &daemon->line, err);

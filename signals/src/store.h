@@ -231,6 +231,7 @@ int store_add_state(const struct store *store, const struct view *view, signal_i
 int store_add_branch(const struct store *store, const struct subject *subject, signal_id branch, struct buf *ret_json);
 /* What @subject may do: {"view":true,"uid":N,"name":...,"read":[patterns],"actuate":[...],"publish":[...],"rates":{pattern:
  * updates a second}}. */
+int store_add_rights(const struct store *store, const struct subject *subject, struct buf *ret_json); /* from ,"read" on */
 int store_add_grants(const struct store *store, const struct subject *subject, struct buf *ret_json);
 /* Who provides, how many wait: {"path":...,"provider":...,"watchers":N} */
 int store_add_who(const struct store *store, signal_id id, struct buf *ret_json);

@@ -75,7 +75,7 @@ static int add_below(struct telling *telling, uint32_t node)
 	return r;
 }
 
-int store_add_grants(const struct store *store, const struct subject *subject, struct buf *ret_json)
+int store_add_rights(const struct store *store, const struct subject *subject, struct buf *ret_json)
 {
 	static const struct {
 		const char *name;
@@ -83,9 +83,7 @@ int store_add_grants(const struct store *store, const struct subject *subject, s
 		char open, close;
 	} LISTS[] = {{"read", RIGHT_READ, '[', ']'}, {"actuate", RIGHT_ACTUATE, '[', ']'}, {"publish", RIGHT_PUBLISH, '[', ']'},
 		     {"rates", 0, '{', '}'}};
-	int r = buf_printf(ret_json, "{\"view\":%s,\"uid\":%u,\"name\":", subject->view ? "true" : "false", subject->uid);
-	if (r == 0)
-		r = json_add_string(ret_json, subject->name);
+	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_COUNT(LISTS); i++) {
 		struct telling telling = {store, subject, LISTS[i].right, ret_json, true};
 		r = buf_printf(ret_json, ",\"%s\":%c", LISTS[i].name, LISTS[i].open);
@@ -94,5 +92,15 @@ int store_add_grants(const struct store *store, const struct subject *subject, s
 		if (r == 0)
 			r = buf_add_char(ret_json, LISTS[i].close);
 	}
+	return r;
+}
+
+int store_add_grants(const struct store *store, const struct subject *subject, struct buf *ret_json)
+{
+	int r = buf_printf(ret_json, "{\"view\":%s,\"uid\":%u,\"name\":", subject->view ? "true" : "false", subject->uid);
+	if (r == 0)
+		r = json_add_string(ret_json, subject->name);
+	if (r == 0)
+		r = store_add_rights(store, subject, ret_json);
 	return r < 0 ? r : buf_add_char(ret_json, '}');
 }

@@ -389,6 +389,21 @@ void views_recheck(struct views *views)
 	}
 }
 
+int views_each(const struct views *views, int (*say)(void *user, const char *json), void *user)
+{
+	int r = 0;
+	for (unsigned i = 1; r == 0 && i <= VIEWS_MAX; i++) {
+		scoped_done(buf_done) struct buf json = {0};
+		const struct served *served = views->served[i];
+		if (!served)
+			continue;
+		r = views_add_one(views->options.store, &served->request, &served->view, &json);
+		if (r == 0)
+			r = say(user, json.data);
+	}
+	return r;
+}
+
 size_t views_count(const struct views *views)
 {
 	return views->count;

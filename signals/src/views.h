@@ -10,6 +10,7 @@
 
 #include "core/base/scoped.h"
 
+struct buf;
 struct config;
 struct err;
 struct files;
@@ -17,6 +18,8 @@ struct holder;
 struct holder_item;
 struct log;
 struct store;
+struct view;
+struct view_request;
 struct views;
 
 #define VIEWS_MAX 254
@@ -45,5 +48,12 @@ void views_resume(struct views *views, const struct holder_item *item);
 
 /* Catalogue or configuration are new: grants are computed again, what is no longer granted ends. */
 void views_recheck(struct views *views);
+
+/* Calls @say with what each view's container was granted (JSON of one line); stops at the first result that is not 0 and
+ * returns it. Errors: -ENOMEM, -EMSGSIZE. */
+int views_each(const struct views *views, int (*say)(void *user, const char *json), void *user);
+/* One of them. */
+int views_add_one(const struct store *store, const struct view_request *request, const struct view *view,
+		  struct buf *ret_json);
 
 size_t views_count(const struct views *views);

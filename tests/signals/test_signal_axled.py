@@ -1,4 +1,5 @@
 """axled gives containers their views of the signals: who asks, by annotation, gets what host policy grants to who it is."""
+import base64
 import pathlib
 import signal
 
@@ -83,6 +84,10 @@ def test_an_actuation_from_a_container_is_audited_under_its_name(vehicle, node, 
     wait_for("the audit has it", lambda: f"{identifier[:31]} Vehicle.Cabin.HVAC.FanSpeed = 30: done" in vehicle.log.read_text())
 
 
+def test_a_container_of_another_user(node, busybox):
+    assert node.axle("run", "--rm", "--name", "dash7", "--user", "1000:1000", *READ, busybox, *CAT) == "88.5"
+
+
 def test_a_service_that_is_not_there_is_told(vehicle, node, busybox):
     vehicle.process.send_signal(signal.SIGTERM)
     vehicle.process.wait(5)
@@ -139,7 +144,6 @@ def pods(node, busybox, folder):
 
     def sh(container, script):
         done = client.ExecSync(container_id=container, cmd=["sh", "-c", script])
-        import base64
         return done.get("exit_code", 0), base64.b64decode(done.get("stdout", "") or done.get("stderr", "")).decode().strip()
     run.sh, run.client = sh, client
     yield run
@@ -171,3 +175,19 @@ def test_a_grant_may_name_the_image(vehicle, node, pods, busybox):
         vehicle.config.write_text(POLICY.format(digest="sha256:" + 64 * "0"))
         vehicle.reload()
         wait_for("it is gone", lambda: pods.sh(container, "find /dev/signal") == (0, "/dev/signal"))
+
+
+def test_a_pod_with_a_user_namespace(vehicle, pods):
+    """The container's root is nobody on the host; the grant decides, not the uid, also when the view comes back."""
+    mapping = [{"host_id": 200000, "container_id": 0, "length": 65536}]
+    users = {"mode": "POD", "uids": mapping, "gids": mapping}
+    linux = {"security_context": {"namespace_options": {"pid": "CONTAINER", "userns_options": users}}}
+    container = pods("fleet", {"axle.signals.read": "Vehicle.Speed", "axle.service-account": "telemetry"}, linux=linux)
+    assert pods.sh(container, "cat /dev/signal/Vehicle/Speed") == (0, "88.5")
+    assert pods.sh(container, "cat /proc/self/uid_map")[1].split()[1] == "200000"
+    vehicle.process.terminate()
+    vehicle.process.wait(10)
+    assert pods.sh(container, "ls /dev/signal") == (0, "")
+    vehicle.restart()
+    vehicle.write(SPEED, "6")
+    wait_for("the view is back", lambda: pods.sh(container, "cat /dev/signal/Vehicle/Speed") == (0, "6"))

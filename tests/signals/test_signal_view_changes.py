@@ -231,3 +231,23 @@ def test_a_new_policy_reaches_the_hosts_sockets_too(guarded):
     finally:
         client.kill()
         client.communicate(timeout=10)
+
+
+def test_what_each_container_has_is_shown_to_the_hosts_root(guarded, containers, stage):
+    def all_grants():
+        done = subprocess.run([stage.program("axle"), "signal", "grants", "--containers", "--json", "--socket", guarded.socket],
+                              capture_output=True, text=True, check=True)
+        return {one["container"]: one for one in json.loads(done.stdout)}
+    assert all_grants() == {}
+    dash = containers(guarded, ALL)
+    bare = containers(guarded, ALL, hook_words=[])
+    told = all_grants()
+    assert set(told) == {dash.name, bare.name}
+    assert (told[dash.name]["manager"], told[dash.name]["namespace"], told[dash.name]["pod"]) == ("axled", "fleet", "dash-7")
+    assert told[dash.name]["publish"] == ["Vehicle.TraveledDistance"]
+    assert told[bare.name]["manager"] == "unmanaged" and told[bare.name]["read"] == []
+    line = Line(dash.inside("dev/signal.sock"))
+    assert line.ask("views").startswith("error denied")
+    line.close()
+    bare.call("kill", bare.name, "KILL")
+    wait_for("it is gone", lambda: set(all_grants()) == {dash.name})

@@ -22,6 +22,7 @@ static const struct shape REQUESTS[] = {
 	{"list", LINE_LIST, "W"},	 {"meta", LINE_META, "W"},	 {"state", LINE_STATE, "W"},
 	{"group", LINE_GROUP, "WT"},	 {"force", LINE_FORCE, "WNT"},	 {"unforce", LINE_UNFORCE, "W"},
 	{"who", LINE_WHO, "W"},		 {"grants", LINE_GRANTS, ""},	 {"stats", LINE_STATS, ""},
+	{"views", LINE_VIEWS, ""},
 };
 
 static const struct shape EVENTS[] = {

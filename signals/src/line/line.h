@@ -68,6 +68,7 @@ enum line_verb {
 	LINE_UNFORCE,
 	LINE_WHO,
 	LINE_GRANTS,
+	LINE_VIEWS,
 	LINE_STATS,
 	LINE_DONE,   /* "ok ID" of a provider */
 	LINE_FAILED, /* "error ID TEXT" of a provider */

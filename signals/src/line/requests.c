@@ -163,6 +163,32 @@ void session_grants(struct line_session *session, struct line_message *message)
 	say_json(session, r, &json);
 }
 
+static int say_view(void *user, const char *json)
+{
+	struct listing *listing = user;
+	listing->count++;
+	return session_say(listing->session, "item %s", json);
+}
+
+/* Of all containers: for the host's root alone. */
+void session_views(struct line_session *session, struct line_message *message)
+{
+	struct listing listing = {.session = session};
+	size_t before = session->out.size;
+	(void)message;
+	if (session->subject.view || session->subject.uid != 0 || !session->carrier->each_view) {
+		session_error_code(session, "denied", "for root on the host's socket");
+		return;
+	}
+	int r = session->carrier->each_view(session->carrier, say_view, &listing);
+	if (r == 0) {
+		session_ok(session, "%zu", listing.count);
+		return;
+	}
+	session->out.size = before; /* a list that is not whole is none */
+	session_error(session, r, NULL);
+}
+
 void session_stats(struct line_session *session, struct line_message *message)
 {
 	(void)message;

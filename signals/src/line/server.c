@@ -239,6 +239,12 @@ static int client_start(struct client *client)
 	return 0;
 }
 
+static int client_each_view(struct line_carrier *carrier, int (*say)(void *user, const char *json), void *user)
+{
+	const struct line_server_options *options = &((struct client *)carrier)->server->options;
+	return options->each_view(options->user, say, user);
+}
+
 static void accept_client(struct line_server *server, int fd)
 {
 	struct client *client = calloc(1, sizeof *client);
@@ -246,6 +252,7 @@ static void accept_client(struct line_server *server, int fd)
 	if (client) {
 		*client = (struct client){.server = server, .fd = fd};
 		client->carrier.has_output = client_has_output;
+		client->carrier.each_view = server->options.each_view ? client_each_view : NULL;
 		r = client_start(client);
 	}
 	if (r == 0)

@@ -24,6 +24,9 @@ struct line_server_options {
 	const struct log *log;	 /* may be NULL */
 	const struct view *view; /* NULL: the host's socket; each client is the user behind it (SO_PEERCRED) */
 	const char *name;	 /* of the view, for subjects; NULL: "uid:N" */
+	/* What containers were granted, for `views`: as line_carrier's. NULL: nobody may ask. */
+	int (*each_view)(void *user, int (*say)(void *say_user, const char *json), void *say_user);
+	void *user;
 };
 
 /* Binds and listens at @path, whose directory is there; a socket that nobody serves is replaced. @mode: of the file.

@@ -145,7 +145,7 @@ static verb_fn *const VERBS[LINE_VERB_COUNT] = {
 	[LINE_OPEN] = session_open,	  [LINE_CLAIM] = session_claim,	    [LINE_RELEASE] = session_release,
 	[LINE_FORCE] = session_force,	  [LINE_UNFORCE] = session_unforce, [LINE_WHO] = session_who,
 	[LINE_GRANTS] = session_grants,	  [LINE_STATS] = session_stats,	    [LINE_DONE] = session_done,
-	[LINE_FAILED] = session_failed,
+	[LINE_FAILED] = session_failed,	  [LINE_VIEWS] = session_views,
 };
 
 static bool is_data(char first)

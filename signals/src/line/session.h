@@ -26,6 +26,9 @@ struct subject;
 struct line_carrier {
 	/* There is something to send where there was nothing. Not called from within line_session_sent(). */
 	void (*has_output)(struct line_carrier *carrier);
+	/* Calls @say with what each container was granted, as JSON; returns the first result that is not 0. NULL: nobody may
+	 * ask that here. */
+	int (*each_view)(struct line_carrier *carrier, int (*say)(void *user, const char *json), void *user);
 };
 
 /* @subject is copied (what it points to is borrowed). Errors: -ENOMEM. */

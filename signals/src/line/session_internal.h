@@ -122,6 +122,7 @@ void session_set(struct line_session *session, struct line_message *message);
 void session_free_outstanding(struct line_session *session);
 void session_ask_value(struct line_session *session, struct line_message *message);
 void session_values(struct line_session *session, struct line_message *message);
+void session_views(struct line_session *session, struct line_message *message);
 void session_list(struct line_session *session, struct line_message *message);
 void session_meta(struct line_session *session, struct line_message *message);
 void session_state(struct line_session *session, struct line_message *message);
