@@ -64,6 +64,7 @@ def test_propagation(kubelet, bound, propagation, comes_in, goes_out):
     assert kubelet.status(container)["mounts"][0].get("propagation", PRIVATE) == propagation
 
 
+@pytest.mark.machine
 def test_read_only_and_recursively_so(kubelet, bound):
     volume = bound()
     volume.mount_below("below")
@@ -152,6 +153,7 @@ def of_image(image, **fields):
     return [{"container_path": "/v", "image": {"image": image}, "readonly": True, **fields}]
 
 
+@pytest.mark.machine  # an older kernel takes all layers in one option
 def test_an_image_is_mounted_read_only(kubelet, registry, volume_image):
     pod = kubelet.run_pod()
     script = "cat /v/data/file; touch /v/x 2>/dev/null || echo refused; grep ' /v ' /proc/mounts"
@@ -170,7 +172,7 @@ def test_an_image_is_mounted_read_only(kubelet, registry, volume_image):
     ("data", ["ls", "/v"], ["deep", "file"]),
     ("/data/deep/", ["cat", "/v/file"], ["deep"]),
     ("inner", ["cat", "/v/file"], ["inside"]),
-    ("data/file", ["cat", "/v"], ["inside"]),
+    pytest.param("data/file", ["cat", "/v"], ["inside"], marks=pytest.mark.machine),
     ("absolute", ["cat", "/v/passwd"], ["the image's own"]),
     ("up", ["cat", "/v/passwd"], ["the image's own"]),
     ("../../etc", ["cat", "/v/passwd"], ["the image's own"]),
