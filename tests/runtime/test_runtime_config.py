@@ -238,3 +238,11 @@ def test_a_mount_label_is_given_to_the_kernel(bundle):
     bundle.config["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0:c1,c2"
     done = bundle.run()
     assert done.returncode == 1 and "context" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("member, value", [("apparmorProfile", "no-such-profile"), ("selinuxLabel", "u:r:no-such-type:s0")])
+def test_a_label_that_cannot_be_given_is_an_error(bundle, member, value):
+    """The kernel's refusal comes through: it lacks the module, or does not know the name."""
+    bundle.config["process"][member] = value
+    done = bundle.run()
+    assert done.returncode == 1 and f"process.{member} {value}" in done.stderr, done.stderr
