@@ -41,7 +41,7 @@ def resources(kubelet, container):
     return {key: int(value) if str(value).lstrip("-").isdigit() else value for key, value in linux.items()}
 
 
-@pytest.mark.parametrize("handler", ["axrun", "runc"])
+@pytest.mark.parametrize("handler", ["axrun", "runc", "crun"])
 def test_other_limits_while_it_runs(kubelet, node, handler):
     pod = kubelet.run_pod(runtime_handler=handler)
     container = kubelet.start(pod, SLEEP, resources={"memory_limit_in_bytes": 64 * MIB, "cpu_shares": 512,
