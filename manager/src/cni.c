@@ -145,8 +145,10 @@ static int run_quietly(struct node *node, const struct cni_list *list, const str
 int cni_delete(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment, struct err *err)
 {
 	int r = 0;
+	fiber_shield(node->fibers); /* cut off in its middle, a DEL may leave what the next one does not find */
 	for (size_t i = list->plugins_count; r == 0 && i-- > 0;)
 		r = run_quietly(node, list, &list->plugins[i], "DEL", attachment, err);
+	fiber_unshield(node->fibers);
 	return r;
 }
 

@@ -35,7 +35,7 @@ struct cni_listener {
 int cni_add(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment,
 	    const struct cni_listener *listener, struct err *err);
 
-/* DEL: may be repeated, and may come without an ADD before it. Parks. */
+/* DEL: may be repeated, and may come without an ADD before it. Parks, whatever the call's deadline (each plugin has its own). */
 int cni_delete(struct node *node, const struct cni_list *list, const struct cni_attachment *attachment, struct err *err);
 
 #define CNI_UNCHECKED 1

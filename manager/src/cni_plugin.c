@@ -29,6 +29,8 @@
 #define SHOWN_MAX 300  /* ... in a message */
 #define GROUP_NAME_MAX 64
 #define GROUP_END_MS 5000
+#define SETTLE_MS 3000 /* for plugins of a dead axled: they need a tenth of it */
+#define SETTLE_STEP_MS 10
 
 /* One run: the process, what it says, and the group that holds all it starts. */
 struct run {
@@ -131,7 +133,7 @@ static int make_input(const struct buf *input, int *ret_fd)
 
 static int make_group(struct run *run)
 {
-	int parent = run->node->helper.cgroup_fd;
+	int parent = cgroup_v2_fd(&run->node->plugins_group);
 	if (parent < 0)
 		return 0;
 	(void)snprintf(run->group_name, sizeof run->group_name, "cni-%llu", (unsigned long long)++run->node->cni_runs);
@@ -167,7 +169,7 @@ static int spawn(struct run *run, char *const *environment, int input, struct er
 		.fds = fds,
 		.fds_count = ARRAY_COUNT(fds),
 		.cgroup_fd = run->group_fd,
-		.die_with_caller = true,
+		.die_with_caller = run->group_fd < 0, /* else the next axled finds it by its group */
 		.new_session = true,
 	};
 	return spawn_process(&how, &run->pid, &run->pidfd, err);
@@ -274,7 +276,7 @@ static void kill_all(const struct run *run)
 static void remove_group(struct run *run)
 {
 	struct fibers *fibers = run->node->fibers;
-	int parent = run->node->helper.cgroup_fd;
+	int parent = cgroup_v2_fd(&run->node->plugins_group);
 	for (int waited_ms = 0; unlinkat(parent, run->group_name, AT_REMOVEDIR) < 0 && errno == EBUSY; waited_ms++) {
 		if (waited_ms == 0)
 			kill_all(run); /* what a plugin leaves behind ends with it */
@@ -375,4 +377,42 @@ int cni_plugin_run(struct node *node, const struct cni_invocation *invocation, s
 	if (r < 0 && err)
 		*err = local;
 	return r < 0 && invocation->network ? err_add(err, r, "network \"%s\"", invocation->network) : r;
+}
+
+/* Parks until nobody is left in the group, for a while. Returns 1 where somebody is. */
+static int await_empty(struct node *node, const struct cgroup *group)
+{
+	uint64_t limit = uv_hrtime() + SETTLE_MS * UINT64_C(1000000);
+	for (;;) {
+		scoped_free pid_t *pids = NULL;
+		size_t count = 0;
+		int r = cgroup_pids(group, &pids, &count);
+		if (r < 0 || !count)
+			return r;
+		if (uv_hrtime() > limit)
+			return 1;
+		r = fiber_sleep(node->fibers, SETTLE_STEP_MS);
+		if (r < 0)
+			return r;
+	}
+}
+
+int cni_plugins_settle(struct node *node, struct err *err)
+{
+	scoped_free char *path = str_printf("%s/plugins", node->name);
+	struct cgroup before;
+	if (!path)
+		return -ENOMEM;
+	if (cgroup_open(&node->cgroups, path, &before) == 0) {
+		int left = await_empty(node, &before);
+		if (left > 0) {
+			log_warning(&node->log, "cni.settle", "plugins of the last start did not end and are killed");
+			(void)cgroup_kill(&before); /* whether it did is seen when the group is removed */
+		}
+		cgroup_done(&before);
+		if (left < 0)
+			return err_sys(err, left, "cni.settle", "wait for plugins of the last start");
+	}
+	int r = cgroup_remove(&node->cgroups, path, GROUP_END_MS, err);
+	return r < 0 ? r : cgroup_make(&node->cgroups, path, &node->plugins_group, err);
 }

@@ -272,6 +272,7 @@ void node_close(struct node *node)
 	idtable_done(&node->pods);
 	idtable_done(&node->containers);
 	cgroup_done(&node->helpers_group);
+	cgroup_done(&node->plugins_group);
 	cgroup_layout_done(&node->cgroups);
 	close_places(&node->places);
 	free((char *)(uintptr_t)node->pod_cidr); /* runtime_config.c made it */

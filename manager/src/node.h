@@ -77,6 +77,7 @@ struct node {
 	struct helper_runner helper;
 	struct cgroup_layout cgroups;
 	struct cgroup helpers_group;
+	struct cgroup plugins_group; /* of CNI; once cni_plugins_settle() was called */
 	struct idtable pods;	   /* struct pod */
 	struct idtable containers; /* struct container */
 	struct image_store *images;

@@ -13,6 +13,7 @@
 #include "core/base/str.h"
 #include "core/sys/fd.h"
 #include "image/include/axle/image.h"
+#include "manager/src/cni_plugin.h"
 #include "manager/src/container_life.h"
 #include "manager/src/container_volumes.h"
 #include "manager/src/networks.h"
@@ -293,6 +294,8 @@ int node_restore(struct node *node, const char *boot_id_file, struct err *err)
 		r = prepare_places(node, false, err);
 	if (r == 0)
 		r = runtime_config_load(node, err);
+	if (r == 0)
+		r = cni_plugins_settle(node, err);
 	if (r == 0)
 		r = for_each_record(node, node->places.pod_records_fd, load_pod, err);
 	if (r == 0)

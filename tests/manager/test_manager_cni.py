@@ -391,9 +391,9 @@ def test_a_cancelled_call_undoes_the_pod(networks, nets):
     fake.set("ADD", "sleep", "1000")
     networks.write_list({"type": "fake"})
     with pytest.raises(Exception):
-        nets.kubelet.RunPodSandbox(config=nets.kubelet.pod_config(), call_seconds=0.5)
-    wait_until(lambda: fake.commands() == ["ADD", "DEL"], "DEL after the cancelled ADD")
-    wait_until(lambda: entries(nets.node.root, "pods") == [], "the record's end")
+        nets.kubelet.RunPodSandbox(config=nets.kubelet.pod_config(), call_seconds=4)
+    wait_until(lambda: fake.commands() == ["ADD", "DEL"], "DEL after the cancelled ADD", 30)
+    wait_until(lambda: entries(nets.node.root, "pods") == [], "the record's end", 30)
     assert fake.leases() == set()
 
 
@@ -479,7 +479,7 @@ def test_killed_while_a_plugin_runs(networks, make_nets, command, place):
             pass
     thread = threading.Thread(target=call)
     thread.start()
-    wait_until(lambda: fake.commands().count(command) > count, f"the begin of {command}")
+    wait_until(lambda: fake.commands().count(command) > count, f"the begin of {command}", 30)
     nets.node.kill()
     thread.join()
     fake.unset(command, "sleep")
@@ -506,3 +506,45 @@ def test_after_a_reboot_nothing_is_leased(networks, nets, folder):
     assert networks.leases() == fake.leases() == set()
     assert fake.environment("DEL")["CNI_NETNS"] == ""
     assert nets.ips(pod) == []
+
+
+LIFE = """
+import sys, cri
+root, socket, go = sys.argv[1:]
+client = cri.connect(root, socket)
+client.Version()
+open(go, "w").close()
+pod = client.RunPodSandbox(config={"metadata": {"name": "life", "uid": "u", "namespace": "n"},
+    "port_mappings": [{"container_port": 80, "host_port": 8080}]})["pod_sandbox_id"]
+client.StopPodSandbox(pod_sandbox_id=pod)
+client.RemovePodSandbox(pod_sandbox_id=pod)
+"""
+
+
+def test_kill_at_any_time_leaves_no_address(networks, nets):
+    """kill -9 of axled at growing delays into the life of a pod with three plugins; what is left is what the first pod has."""
+    networks.write_list(networks.bridge("10.77.0.0/24"), {"type": "firewall", "backend": "iptables"},
+                        {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True})
+    started = time.monotonic()
+    kept = nets.kubelet.run_pod("kept")
+    life = 2.5 * (time.monotonic() - started)  # ADD, and DEL
+    leases, rules, links = networks.leases(), len(cni.pod_rules()), sorted(os.listdir("/sys/class/net"))
+    rounds = 8
+    for number in range(rounds):
+        go = os.path.join(nets.folder, f"go{number}")
+        script = subprocess.Popen(["/usr/bin/python3", "-c", LIFE, str(ROOT), nets.node.cri_socket, go],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=os.path.dirname(cri_module.__file__))
+        wait_until(lambda: os.path.exists(go), "the life's begin", 20)
+        time.sleep(life * number / rounds)
+        nets.node.kill()
+        script.wait(20)
+        nets.connect()
+        for item in nets.kubelet.ListPodSandbox()["items"]:
+            if item["id"] != kept:
+                nets.kubelet.RemovePodSandbox(pod_sandbox_id=item["id"])
+        assert networks.leases() == leases
+        assert len(cni.pod_rules()) == rules
+        wait_until(lambda: sorted(os.listdir("/sys/class/net")) == links, "the links' end", 30)
+        assert entries(nets.node.state, "ns") == [kept]
+    with cni.Server(nets.pin(kept)):
+        assert cni.ask(None, nets.ips(kept)[0])
