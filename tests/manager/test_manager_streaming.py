@@ -3,8 +3,9 @@ import time
 
 import pytest
 
+import cri as cri_module
 import spdy
-from conftest import wait_until
+from conftest import ROOT, wait_until
 from streaming_client import attach, attach_url, commands_with, exec_url, long_sleep, run
 
 
@@ -67,9 +68,11 @@ def test_a_terminal_has_one_stream_a_size_and_job_control(kubelet, container):
     command.stdin.send(b"stty size; echo \"size\"-changed; test -t 2 && echo is-a-\"terminal\"\n")
     out = command.stdout.read_until(b"is-a-terminal")
     assert b"50 132" in out
-    command.stdin.send(b"sleep 1000\n")
-    command.stdout.read_until(b"sleep 1000")
+    number = long_sleep()
+    command.stdin.send(f"sleep {number}\n".encode())
+    wait_until(lambda: commands_with(f"sleep {number}"), "the sleep")
     command.stdin.send(b"\x03")  # Ctrl-C
+    wait_until(lambda: not commands_with(f"sleep {number}"), "its end")
     command.stdin.send(b"echo \"was\"-interrupted; exit 3\n")
     command.stdout.read_until(b"was-interrupted")
     assert command.exit_code() == 3
@@ -265,7 +268,11 @@ def test_axled_ends_while_clients_are_there(kubelet, container, node):
         session.wait(lambda: False, "the end of the connection")
         assert session.gone
     node.start()
-    wait_until(lambda: kubelet.state(container) == "CONTAINER_RUNNING", "the container", seconds=30)
+    client = cri_module.connect(str(ROOT), node.cri_socket)  # a connection of its own: the other one broke
+    wait_until(lambda: client.ContainerStatus(container_id=container)["status"].get("state") == "CONTAINER_RUNNING", "the container",
+               seconds=30)
+    client.close()
+    kubelet.client = cri_module.connect(str(ROOT), node.cri_socket)
 
 
 @pytest.mark.parametrize("node", ["[streaming]\ncreation-timeout-s = 1\nidle-timeout-s = 2\n"], indirect=True)

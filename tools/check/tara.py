@@ -103,8 +103,17 @@ def row_problems(row, tests):
     return problems
 
 
+def cve_problems(root, tests):
+    """The tests that docs/tara/cves.md names in backticks exist."""
+    path = os.path.join("docs", "tara", "cves.md")
+    names = re.findall(r"`((?:meson:[a-z]|tests/)[^` ]+)`", tree.read(root, path))
+    reasons = [(name, tests.missing(name)) for name in names]
+    return [f"{path}: names the test {name}: {reason}" for name, reason in reasons if reason]
+
+
 def check(root):
     tests, problems, seen = Tests(root), [], {}
+    problems += cve_problems(root, tests)
     for path in tree.files(root, ".yaml"):
         if not path.startswith(os.path.join("docs", "tara") + os.sep):
             continue
