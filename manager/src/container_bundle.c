@@ -230,7 +230,6 @@ static int make_input(const struct container *container, struct arena *arena, st
 		.capabilities = node->bounding_capabilities,
 		.oom_score_floor = oom_score_floor(node),
 		.counts_swap = counts_swap(node),
-		.can_recursive_read_only = true,
 		.volumes = arena_printf(arena, "%s/%s/volumes", node->places.containers, container->id),
 	};
 	const struct config_runtime *handler = config_find_runtime(&node->config, record->runtime_handler);

@@ -48,7 +48,6 @@ struct spec_input {
 	int32_t oom_score_floor; /* lowest oom_score_adj that may be set */
 	bool may_raise_limits;	 /* rlimits above those of axled */
 	const char *v2_controllers; /* of the cgroup v2 tree, separated by spaces; NULL: there is no such tree */
-	bool can_recursive_read_only; /* the runtime can */
 	bool counts_swap;	 /* a limit of memory and swap can be kept */
 	const char *const *pod_annotations; /* patterns (fnmatch(3)) of those that the runtime gets; NULL: none */
 	const char *const *container_annotations;

@@ -62,8 +62,6 @@ static int check(struct spec_builder *builder, const Cri__Mount *mount)
 	if (mount->recursive_read_only &&
 	    (!mount->readonly || mount->propagation != CRI__MOUNT_PROPAGATION__PROPAGATION_PRIVATE))
 		return refuse(builder, mount, -EINVAL, "recursive_read_only needs readonly and private propagation");
-	if (mount->recursive_read_only && !builder->input->can_recursive_read_only)
-		return refuse(builder, mount, -ENOTSUP, "this runtime handler cannot make mounts read-only recursively");
 	if (!mount->n_uidmappings != !mount->n_gidmappings)
 		return refuse(builder, mount, -EINVAL, "expected mappings of both user and group ids, or of neither");
 	if (mount->image)
