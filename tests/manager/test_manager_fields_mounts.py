@@ -9,7 +9,6 @@ import pytest
 from conftest import ROOT, SLEEP, wait_until
 
 import cri as cri_module
-import test_manager_config
 
 PRIVATE, SLAVE, SHARED = "PROPAGATION_PRIVATE", "PROPAGATION_HOST_TO_CONTAINER", "PROPAGATION_BIDIRECTIONAL"
 
@@ -249,8 +248,6 @@ def test_a_half_made_container_leaves_no_mount(node, kubelet, volume_image):
 
 @pytest.mark.parametrize("handler", ["crun", "runc"])
 def test_images_and_recursive_read_only_with_other_runtimes(kubelet, volume_image, handler, folder):
-    if handler == "crun" and test_manager_config.is_mixed():
-        pytest.skip("crun refuses cgroup v2 with controllers beside v1")
     pod = kubelet.run_pod(runtime_handler=handler)
     mounts = [*of_image(volume_image, image_sub_path="data"),
               {"container_path": "/r", "host_path": str(folder), "readonly": True, "recursive_read_only": True}]
