@@ -283,6 +283,22 @@ def test_filters_work_in_the_multiplexed_file(signals):
     os.close(fd)
 
 
+def test_a_slow_reader_of_many_is_told_of_each_that_it_lost(signals):
+    fd = os.open(signals.files / "@stream", os.O_RDWR | os.O_NONBLOCK)
+    os.write(fd, b"sub Vehicle.Cabin.Infotainment.Media.Title@all\n")
+    os.read(fd, 65536)
+    for i in range(400):
+        signals.write("Vehicle/Cabin/Infotainment/Media/Title", "x" * 8000 + str(i))
+    text = b""
+    while select.select([fd], [], [], 0.2)[0]:
+        text += os.read(fd, 65536)
+    lines = text.decode().splitlines()
+    lost = sum(int(line.split()[2]) for line in lines if line.startswith("lost "))
+    assert lost > 100 and lost + sum(line.startswith("1 ") for line in lines) == 400
+    assert json.loads(signals.read("Vehicle/Cabin/Infotainment/Media/Title@state"))["lost"] in (lost, lost + 1)  # the newest is told
+    os.close(fd)
+
+
 def test_recursive_tools_see_the_tree_and_end(make_signals, official):
     """find, du, tar and cp -r over the whole of VSS: what has no value is told, and all end."""
     signals = make_signals([official]).start()
