@@ -51,9 +51,13 @@ printf '\naxsignald: load, on two processors\n'
 /usr/bin/python3 bench/signals/catalogue.py >"$work/load.json"
 start_daemon -- "$demo" "$work/load.json"
 measure fan-out 5
-measure stalled 15
-measure subscribers 0
+measure stalled 150
 end_daemon
+for way in 0 1; do # sockets, then @stream: each with a daemon of its own
+	start_daemon -- "$demo" "$work/load.json"
+	measure subscribers $way
+	end_daemon
+done
 
 printf '\naxsignald: at rest\n'
 if [ -r "$vss/vss_release_6.0.json" ]; then

@@ -47,7 +47,7 @@ uint64_t process_switches(int pid); /* how often its threads slept */
 
 void bench_latency(const char *socket, const char *files, size_t rounds);	       /* latency.c */
 void bench_fan_out(const char *socket, const char *files, int pid, unsigned seconds); /* fan_out.c */
-void bench_subscribers(const char *socket, const char *files, int pid);	       /* subscribers.c */
+void bench_subscribers(const char *socket, const char *files, int pid, bool by_file); /* subscribers.c */
 void bench_stalled(const char *socket, const char *files, size_t rounds);	       /* stalled.c */
 void bench_rest(const char *socket, const char *files, int pid);		       /* subscribers.c */
 void bench_start(int pid);							       /* subscribers.c */

@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[1], "fan-out") == 0)
 		bench_fan_out(argv[2], argv[3], (int)pid, (unsigned)number);
 	else if (strcmp(argv[1], "subscribers") == 0)
-		bench_subscribers(argv[2], argv[3], (int)pid);
+		bench_subscribers(argv[2], argv[3], (int)pid, number == 1);
 	else if (strcmp(argv[1], "stalled") == 0)
 		bench_stalled(argv[2], argv[3], number);
 	else if (strcmp(argv[1], "rest") == 0)

@@ -79,11 +79,11 @@ static void measure(const char *what, const char *socket, const char *files, int
 		(void)close(fds[i]);
 }
 
-void bench_subscribers(const char *socket, const char *files, int pid)
+void bench_subscribers(const char *socket, const char *files, int pid, bool by_file)
 {
 	allow_many_files();
-	measure("1,000 subscribers x 100 signals, sockets", socket, files, pid, false);
-	measure("1,000 subscribers x 100 signals, @stream", socket, files, pid, true);
+	measure(by_file ? "1,000 subscribers x 100 signals, @stream" : "1,000 subscribers x 100 signals, sockets", socket, files, pid,
+		by_file);
 }
 
 void bench_rest(const char *socket, const char *files, int pid)
