@@ -375,6 +375,43 @@ def test_a_stopped_daemon_is_waited_for(signals):
     assert got == ["1\n"]
 
 
+def test_a_lazy_unmount_lets_readers_finish_and_leaves_nothing(signals):
+    signals.write(SPEED, "1")
+    cat = subprocess.Popen(["cat", signals.files / (SPEED + "@follow")], stdout=subprocess.PIPE)
+    assert cat.stdout.readline() == b"1\n"
+    writer = os.open(signals.files / SPEED, os.O_WRONLY)
+    subprocess.run(["umount", "-l", signals.files], check=True)
+    assert os.listdir(signals.files) == []
+    os.write(writer, b"2")
+    assert cat.stdout.readline() == b"2\n"  # who was there is served on
+    os.close(writer)
+    cat.kill()
+    assert cat.wait(10) == -9
+    cat.stdout.close()
+    assert signals.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("number", [1, 15], ids=["reload", "end"])
+def test_readers_that_wait_through_a_reload_or_an_end(signals, number):
+    cats = [subprocess.Popen(["cat", signals.files / (SPEED + "@follow")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for _ in range(3)]
+    wait_for("they wait", lambda: json.loads(ask(signals, "who Vehicle.Speed")[0][3:])["watchers"] == 3)
+    if number == 1:
+        for _ in range(5):
+            signals.reload()
+        signals.write(SPEED, "9")
+        assert all(cat.stdout.readline() == b"9\n" for cat in cats)
+        for cat in cats:
+            cat.terminate()
+    else:
+        signals.process.terminate()
+        assert signals.process.wait(10) == 0
+        assert not os.path.ismount(signals.files)
+    assert all(cat.wait(10) in (-15, 1) for cat in cats)
+    for cat in cats:
+        cat.stdout.close()
+
+
 def test_force_is_audited_and_seen(make_signals, folder):
     signals = make_signals(config=f'[daemon]\naudit = "{folder}/audit"\n').start()
     signals.write(SPEED, "50")
