@@ -18,6 +18,25 @@ static int run_job(struct node *node, const char *text, unsigned flags, struct e
 	return r < 0 ? r : image_job_finish(job, &none, err);
 }
 
+/* A worker that was killed may have taken the names away and not the blobs: it is run once more, and what it left is collected
+ * here, though that blocks: nobody else would before the next pull. */
+static int run_job_again(struct node *node, const char *text, unsigned flags, struct err *err)
+{
+	struct err first = {0};
+	int r = run_job(node, text, flags, &first);
+	if (r == -EIO) {
+		log_err(&node->log, &first, r, "remove image %.200s: once more", text);
+		first = (struct err){0};
+		r = run_job(node, text, flags, &first);
+		(void)image_store_collect(node->images, NULL); /* the next start does, where this fails */
+		if (r == -ENOENT)
+			return 0;
+	}
+	if (r < 0 && err)
+		*err = first;
+	return r;
+}
+
 static int remove_in_turn(struct node *node, const char *text, unsigned flags, char ***ret_untagged, char **ret_id,
 			  struct err *err)
 {
@@ -26,7 +45,7 @@ static int remove_in_turn(struct node *node, const char *text, unsigned flags, c
 	int r = image_store_begin_removal(node->images, text, flags, &untagged, &id, err);
 	if (r < 0)
 		return r;
-	r = run_job(node, id ? id : text, id ? flags & ~(unsigned)IMAGE_REMOVE_REFERENCE : flags, err);
+	r = run_job_again(node, id ? id : text, id ? flags & ~(unsigned)IMAGE_REMOVE_REFERENCE : flags, err);
 	if (id)
 		image_store_end_removal(node->images, id);
 	if (r < 0)
