@@ -193,3 +193,9 @@ def test_it_survives_a_kill_of_axled(kubelet, node):
     again = Kubelet(kubelet.client, kubelet.image, kubelet.folder)
     assert again.state(container) == "CONTAINER_RUNNING"
     assert again.run(pod, ["cat", "/proc/self/uid_map"], "later")[0].split() == ["0", str(BASE), str(COUNT)]
+
+
+def test_an_image_as_a_volume_is_mapped(kubelet):
+    pod = pod_with(kubelet)
+    mounts = [{"container_path": "/image", "image": {"image": kubelet.image}, "readonly": True}]
+    assert kubelet.run(pod, ["sh", "-c", "stat -c '%u:%g' /image/bin /image/etc/passwd"], mounts=mounts) == ["0:0", "0:0"]
