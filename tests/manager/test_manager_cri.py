@@ -19,7 +19,7 @@ def test_version_and_status(kubelet):
     assert "capabilitiesNotGiven" in status["info"][0]["value"]
 
 
-@pytest.mark.parametrize("call", ["RuntimeConfig", "ListMetricDescriptors"])
+@pytest.mark.parametrize("call", ["CheckpointContainer", "ListMetricDescriptors"])
 def test_what_is_not_served_says_so_by_name(cri, refused, call):
     with refused("UNIMPLEMENTED", call):
         getattr(cri, call)()
