@@ -548,3 +548,23 @@ def test_kill_at_any_time_leaves_no_address(networks, nets):
         assert entries(nets.node.state, "ns") == [kept]
     with cni.Server(nets.pin(kept)):
         assert cni.ask(None, nets.ips(kept)[0])
+
+
+def test_the_nodes_range_goes_to_the_plugins(networks, nets):
+    fake = networks.fake()
+    networks.write_list({"type": "fake", "capabilities": {"ipRanges": True}})
+    nets.kubelet.run_pod()
+    assert "runtimeConfig" not in fake.input("ADD")
+    nets.kubelet.UpdateRuntimeConfig(runtime_config={"network_config": {"pod_cidr": "10.55.0.0/24,fd55::/64"}})
+    nets.kubelet.run_pod()
+    assert fake.input("ADD")["runtimeConfig"] == {"ipRanges": [[{"subnet": "10.55.0.0/24"}], [{"subnet": "fd55::/64"}]]}
+
+
+def test_a_pod_with_users_of_its_own_is_in_the_network(networks, nets):
+    networks.write_list(networks.bridge("10.77.0.0/24"), {"type": "firewall", "backend": "iptables"})
+    ids = [{"host_id": 1000000, "container_id": 0, "length": 65536}]
+    linux = {"security_context": {"namespace_options": {"pid": "CONTAINER", "userns_options": {
+        "mode": "POD", "uids": ids, "gids": ids}}}}
+    pod = nets.kubelet.run_pod(linux=linux)
+    with cni.Server(nets.pin(pod)):
+        assert cni.ask(None, nets.ips(pod)[0])
