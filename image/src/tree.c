@@ -22,6 +22,7 @@ int tree_new(struct tree **ret_tree)
 		return -ENOMEM;
 	tree->arena.max = TREE_MEMORY_MAX;
 	tree->layer = NO_LAYER;
+	tree->root_cleared = NO_LAYER;
 	tree->pending_end = &tree->pending;
 	struct inode *inode = arena_alloc(&tree->arena, sizeof *inode);
 	if (!inode || tree_make_node(tree, NULL, "", 0, &tree->root, NULL) < 0)
@@ -224,15 +225,25 @@ static int find_parent(struct tree *tree, char *clean, bool create, struct node 
 
 /* ---- Whiteouts -------------------------------------------------------------------------------------------------- */
 
+/* Has this layer already taken away all that lower ones brought below @node? Then it is not walked again: a layer may repeat
+ * its markers as often as it has entries. */
+static bool is_cleared(const struct tree *tree, const struct node *node)
+{
+	while (node && node->opaque != tree->layer)
+		node = node->parent;
+	return node != NULL;
+}
+
 /* Takes away what lower layers brought below @top; what this layer brings stays. */
 static void hide_lower(struct tree *tree, struct node *top)
 {
+	bool cleared = is_cleared(tree, top);
 	top->opaque = tree->layer;
 	top->born = tree->layer;
-	struct node *node = tree_next(top, top, false);
+	struct node *node = cleared ? NULL : tree_next(top, top, false);
 	while (node) {
 		bool ours = node->inode && node->touched == tree->layer;
-		struct node *next = tree_next(top, node, !ours);
+		struct node *next = tree_next(top, node, !ours || node->opaque == tree->layer);
 		if (ours)
 			node->born = tree->layer;
 		else
@@ -276,6 +287,9 @@ static void add_whiteout(struct tree *tree, struct node *parent, const char *nam
 static void add_opaque(struct tree *tree, struct node *parent)
 {
 	if (!parent->parent) { /* overlayfs merges the roots of all layers whatever they say: name each child */
+		if (tree->root_cleared == tree->layer)
+			return;
+		tree->root_cleared = tree->layer;
 		for (struct node *child = parent->first_child; child; child = child->next)
 			white_out(tree, child);
 		return;

@@ -52,6 +52,7 @@ struct tree {
 	size_t nodes_count;   /* in the table */
 	size_t nodes_made;    /* ever */
 	int layer;
+	int root_cleared; /* layer that has hidden all that lower ones have in the root */
 	int pass;
 	uint64_t sequence;
 	struct pending_link *pending;

@@ -145,7 +145,11 @@ int user_file_resolve(const char *passwd, const char *group, const char *spec, s
 
 	struct image_user user = {.home = "/"};
 	uint32_t uid = 0;
-	bool number = !*name || parse_id(name, &uid) == 0;
+	int read = *name ? parse_id(name, &uid) : 0;
+	int read_group = *wanted_group ? parse_id(wanted_group, &user.gid) : 0;
+	if (read == -ERANGE || read_group == -ERANGE) /* the image's own files must not say whom a number means */
+		return err_set(err, -EINVAL, "user.not-found", "user \"%.100s\": no user or group has such a number", spec);
+	bool number = read == 0;
 	bool known = user_file_find(passwd, number ? NULL : name, &uid, &user);
 	if (!known && !number)
 		return err_set(err, -ENOENT, "user.not-found", "user \"%s\" is not in /etc/passwd of the image", name);

@@ -125,6 +125,12 @@ static const struct {
 	{"d a;f a/b|f a/c;f a/.wh..wh..opq", "d a opaque;f a/c #2;", "d a;C a/c a/c of 1;"},
 	{"d a;f a/b|f a/.wh..wh..opq;f a/.wh.b;f a/c", "d a opaque;f a/c #4;", "d a;C a/c a/c of 1;"},
 	{"f a;f b|f .wh..wh..opq;f c", "w a;w b;f c #3;", "C c c of 1;"},
+	{"d a;f a/b|f a/.wh..wh..opq;f a/c;f a/.wh..wh..opq", "d a opaque;f a/c #3;", "d a;C a/c a/c of 1;"},
+	{"d a;d a/b;f a/b/c|d a/b;f a/.wh..wh..opq;f a/b/d;f a/b/.wh..wh..opq", "d a opaque;d a/b opaque;f a/b/d #5;",
+	 "d a;d a/b;C a/b/d a/b/d of 1;"},
+	{"d a;d a/b;f a/b/c|f a/b/d;f a/b/.wh..wh..opq;f a/.wh..wh..opq", "d a opaque;d a/b opaque;f a/b/d #3;",
+	 "d a;d a/b;C a/b/d a/b/d of 1;"},
+	{"d a;f a/b|f .wh..wh..opq;d a;f a/c;f .wh..wh..opq", "d a opaque;f a/c #4;", "d a;C a/c a/c of 1;"},
 	{"f a|f .wh..wh.plnk", "", "C a a of 0;"},
 	/* links */
 	{"l bin usr/bin;d usr;d usr/bin|f bin/x", "d usr;d usr/bin;f usr/bin/x #3;",
@@ -226,6 +232,29 @@ START_TEST(deep_paths_through_links_stay_bounded)
 }
 END_TEST
 
+/* GHSA-rp3h-jf77-q9p4's kind: were each marker to walk the folder, these would be billions of steps. */
+static const char *const MARKERS[] = {"d/.wh..wh..opq", ".wh..wh..opq", ".wh.d"};
+
+START_TEST(repeated_markers_stay_cheap)
+{
+	enum { FILES = 100000, REPEATED = 400000 };
+	scoped(tree_free) struct tree *tree = NULL;
+	ck_assert_int_eq(tree_new(&tree), 0);
+	char path[32];
+	for (int layer = 0; layer < 2; layer++) {
+		tree_begin_layer(tree);
+		for (int i = 0; i < FILES; i++) {
+			(void)snprintf(path, sizeof path, "%s%d", i % 2 ? "d/" : "", i);
+			struct tar_entry entry = {.type = TAR_FILE, .path = path, .link = ""};
+			ck_assert_int_eq(tree_add(tree, &entry, 0, NULL), 0);
+		}
+	}
+	struct tar_entry marker = {.type = TAR_FILE, .path = MARKERS[_i], .link = ""};
+	for (int i = 0; i < REPEATED; i++)
+		ck_assert_int_eq(tree_add(tree, &marker, 0, NULL), 0);
+}
+END_TEST
+
 START_TEST(long_names_are_refused)
 {
 	char name[300];
@@ -284,6 +313,7 @@ static void add_tests(TCase *cases)
 	tcase_add_test(cases, links_wait_for_links);
 	tcase_add_loop_test(cases, refuses, 0, ARRAY_COUNT(REFUSED));
 	tcase_add_test(cases, deep_paths_through_links_stay_bounded);
+	tcase_add_loop_test(cases, repeated_markers_stay_cheap, 0, ARRAY_COUNT(MARKERS));
 	tcase_add_test(cases, long_names_are_refused);
 	tcase_add_test(cases, attributes_of_the_machine_are_left_out);
 	tcase_add_test(cases, a_damaged_list_is_told);

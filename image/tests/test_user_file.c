@@ -46,13 +46,30 @@ START_TEST(resolves)
 }
 END_TEST
 
-static const char *const MISSING[] = {"nobody", "bad", "app:nogroup", "4294967295", "-1", "app:-1"};
+static const char *const MISSING[] = {"nobody", "bad", "app:nogroup", "-1", "app:-1"};
 
 START_TEST(names_what_is_missing)
 {
 	struct image_user user = {.uid = 77};
 	struct err err = {0};
 	ck_assert_int_eq(user_file_resolve(PASSWD, GROUP, MISSING[_i], &user, &err), -ENOENT);
+	ck_assert_str_eq(err.reason, "user.not-found");
+	ck_assert_uint_eq(user.uid, 77);
+}
+END_TEST
+
+/* CVE-2026-46680: the image says that root has such a name. */
+static const char *const BEYOND[] = {"4294967295", "4294967296", "99999999999999999999", "4294967295:0", "7:4294967295",
+				     "app:4294967296"};
+
+START_TEST(a_number_beyond_all_users_is_no_name)
+{
+	static const char passwd[] = "4294967295:x:0:0::/:/bin/sh\n4294967296:x:0:0::/:/bin/sh\n"
+				     "99999999999999999999:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n";
+	static const char group[] = "4294967295:x:0:\n4294967296:x:0:\n";
+	struct image_user user = {.uid = 77};
+	struct err err = {0};
+	ck_assert_int_eq(user_file_resolve(passwd, group, BEYOND[_i], &user, &err), -EINVAL);
 	ck_assert_str_eq(err.reason, "user.not-found");
 	ck_assert_uint_eq(user.uid, 77);
 }
@@ -70,6 +87,7 @@ static void add_tests(TCase *cases)
 {
 	tcase_add_loop_test(cases, resolves, 0, ARRAY_COUNT(FOUND));
 	tcase_add_loop_test(cases, names_what_is_missing, 0, ARRAY_COUNT(MISSING));
+	tcase_add_loop_test(cases, a_number_beyond_all_users_is_no_name, 0, ARRAY_COUNT(BEYOND));
 	tcase_add_test(cases, an_image_without_the_files);
 }
 

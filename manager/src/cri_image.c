@@ -52,7 +52,7 @@ static int add_user(struct rpc *rpc, const struct image *image, Cri__Image *item
 	if (!user)
 		return -ENOMEM;
 	user[strcspn(user, ":")] = '\0';
-	if (*user && parse_u64(user, 0, UINT32_MAX, &uid) < 0) {
+	if (*user && parse_u64(user, 0, UINT32_MAX - 1, &uid) < 0) {
 		item->username = user;
 		return 0;
 	}

@@ -197,6 +197,20 @@ class TestBadPeers:
         peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 3, request(method="GET")))
         assert peer.wait_for(HEADERS, 3)[1] & END_STREAM
 
+    @pytest.mark.parametrize("path", ["axle.test.Echo/Say", "//axle.test.Echo/Say", "/axle.test.Echo//Say", "*", ""])
+    def test_a_method_has_one_spelling(self, server, path):
+        """CVE-2026-33186: "Service/Method" reached the method, past rules written for "/Service/Method"."""
+        peer = Peer(server)
+        peer.send(frame(HEADERS, END_HEADERS, 1, request(path)), frame(DATA, END_STREAM, 1, message(b"\x0a\x02hi")),
+                  frame(HEADERS, END_HEADERS, 3, request()), frame(DATA, END_STREAM, 3, message(b"\x0a\x02hi")))
+        kinds = set()
+        for kind, _, stream, _ in peer.frames():
+            if stream == 1:
+                kinds.add(kind)
+            if (kind, stream) == (DATA, 3):
+                break
+        assert kinds and DATA not in kinds
+
     def test_a_peer_that_never_reads(self, server):
         before = server.memory()
         peer = Peer(server, PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0x7fffffff)) +

@@ -105,6 +105,28 @@ def test_link_in_place_of_proc_is_refused(bundle, outside):
     assert done.returncode == 1 and "/proc: a symbolic link in the root file system" in done.stderr
 
 
+def test_link_in_place_of_dev_stays_inside(bundle, outside):
+    """CVE-2026-41579: the default devices and links of /dev are made before the root is changed."""
+    (bundle.root / "dev").rmdir()
+    (bundle.root / "dev").symlink_to(outside)
+    (outside / "ptmx").write_text("of the host\n")
+    bundle.config["root"]["readonly"] = False
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if not one["destination"].startswith("/dev")]
+    bundle.args("true").run()
+    assert sorted(path.name for path in outside.iterdir()) == ["file", "ptmx"]
+    assert (outside / "ptmx").read_text() == "of the host\n"
+
+
+def test_cgroups_stay_read_only_without_a_namespace_of_their_own(bundle):
+    """CVE-2023-25809: what is bound in place of a fresh mount lost its "ro"."""
+    bundle.without_namespace("cgroup")
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if one["type"] != "cgroup"]
+    bundle.mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "ro", kind="cgroup")
+    rows = [row.split() for row in bundle.args("cat", "/proc/self/mounts").output().splitlines()]
+    options = [row[3].split(",") for row in rows if row[1].startswith("/sys/fs/cgroup")]
+    assert options and all("ro" in one for one in options)
+
+
 def test_device_link_stays_inside(bundle, outside):
     (bundle.root / "leave").symlink_to(outside)
     bundle.config["linux"]["devices"] = [{"type": "c", "path": "/leave/null", "major": 1, "minor": 3}]
