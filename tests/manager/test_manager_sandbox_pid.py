@@ -50,6 +50,7 @@ def alive(pid):
         return False
 
 
+@pytest.mark.machine
 def test_containers_of_a_pod_see_each_other(kubelet):
     pod = pod_with(kubelet, "POD")
     assert init_of(kubelet, pod) == 0  # nobody wanted one yet
@@ -69,6 +70,7 @@ def test_containers_of_a_pod_see_each_other(kubelet):
     assert not alive(init)
 
 
+@pytest.mark.machine
 def test_the_init_has_nothing_and_hides_what_it_is(kubelet):
     pod = pod_with(kubelet, "POD")
     container = kubelet.start(pod, SLEEP, security=POD_MODE)
