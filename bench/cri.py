@@ -3,8 +3,10 @@
 
 cri.py [ROUNDS]   as root; part of `make bench`. CONTAINERD=PATH takes another containerd (its shim and runc from PATH's folder first).
 PODS=N (100) pods are alive while lists, memory and re-adoption are measured."""
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ import stage as stage_module  # noqa: E402
 
 IMAGE, PAUSE = "localhost/busybox:bench", "localhost/pause:bench"
 START_SECONDS = 30
+PLUGINS = pathlib.Path("/usr/lib/cni")
 REST_SECONDS = int(os.environ.get("REST_SECONDS", "60"))
 PODS = int(os.environ.get("PODS", "100"))
 
@@ -38,6 +41,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    conf_dir = "{folder}/net.d"
+    bin_dir = "{folder}/plugins"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
     default_runtime_name = "runc"
@@ -86,12 +92,47 @@ def with_helpers(pid, kind):
     return total
 
 
+TIMED = """#!/bin/sh
+begin=$(date +%s%N)
+{program}
+result=$?
+echo "$CNI_COMMAND $(($(date +%s%N) - begin))" >>{log}
+exit $result
+"""
+
+
+class Network:
+    """One server's own CNI list and plugins: Debian's bridge and host-local, with the time that each call of a plugin takes."""
+
+    def __init__(self, folder, number):
+        self.log, self.plugins, self.lists = folder / "plugins.log", folder / "plugins", folder / "net.d"
+        self.plugins.mkdir(parents=True)
+        self.lists.mkdir()
+        (self.plugins / "host-local").symlink_to(PLUGINS / "host-local")
+        for name in ("bridge", "loopback"):
+            (self.plugins / name).write_text(TIMED.format(program=PLUGINS / name, log=self.log))
+            (self.plugins / name).chmod(0o755)
+        ipam = {"type": "host-local", "dataDir": str(folder / "leases"), "ranges": [[{"subnet": f"10.{93 + number}.0.0/16"}]],
+                "routes": [{"dst": "0.0.0.0/0"}]}
+        (self.lists / "10-bench.conflist").write_text(json.dumps({"cniVersion": "1.0.0", "name": f"bench{number}", "plugins": [
+            {"type": "bridge", "bridge": f"axbench{number}", "isGateway": True, "ipam": ipam}]}))
+
+    def milliseconds(self, command):
+        """The median of what the plugins took for one pod's ADD or DEL."""
+        words = [line.split() for line in self.log.read_text().splitlines()]
+        spent = sorted(int(nanoseconds) / 1e6 for name, nanoseconds in words if name == command)
+        pods = sum(1 for name in (word[0] for word in words) if name == "ADD")
+        return sum(spent) / max(pods, 1) if spent else 0.0
+
+
 class Axle:
     label, helper = "axled", "axmon"
 
     def __init__(self, folder, archive):
+        self.network = Network(folder / "axle", 0)
         stage = stage_module.Stage(os.environ.get("AXLE_STAGE") or ROOT / os.environ.get("BUILD", "build") / "stage")
-        self.node = node_module.Node(stage, folder / "axle", f"axbench{os.getpid()}")
+        config = f'[cni]\nconf-dir = "{self.network.lists}"\nplugin-dirs = ["{self.network.plugins}"]\n'
+        self.node = node_module.Node(stage, folder / "axle", f"axbench{os.getpid()}", config=config)
         self.node.start()
         self.node.axle("load", "-q", "-i", archive)
         self.socket = self.node.cri_socket
@@ -109,7 +150,7 @@ class Containerd:
 
     def __init__(self, folder, archive):
         self.folder = folder / "containerd"
-        self.folder.mkdir()
+        self.network = Network(self.folder, 1)
         (self.folder / "config.toml").write_text(CONTAINERD.format(folder=self.folder, pause=PAUSE))
         self.socket = str(self.folder / "containerd.sock")
         program = os.environ.get("CONTAINERD", shutil.which("containerd") or "containerd")
@@ -148,9 +189,11 @@ class Bench:
         command = [self.program, *map(str, words)]
         for peer, handler in peers:
             command += [peer.label + (f"/{handler}" if handler else ""), peer.socket, handler, IMAGE]
-        done = subprocess.run(command, check=False, env={**os.environ, "TMPDIR": str(self.folder)})
+        done = subprocess.run(command, check=False, env={**os.environ, "TMPDIR": str(self.folder)}, stdout=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise SystemExit(f"cri.py: {' '.join(map(str, command))} failed")
+        print(done.stdout, end="", flush=True)
+        return done.stdout
 
 
 def at_rest(peers, seconds):
@@ -169,6 +212,19 @@ def readopt(bench, axle):
     bench.run("answers", 20, peers=[(axle, "")])
 
 
+def with_networks(bench, rounds, axle, containerd):
+    """The same CNI list for both, and what is left once the plugins' own time is taken off."""
+    for handler in ("", "runc"):
+        for peer in (axle, containerd):
+            peer.network.log.write_text("")
+        print("\na pod's life, network by CNI (bridge, host-local)", flush=True)
+        rows = bench.run("life", rounds, "pod", peers=[(axle, handler), (containerd, "")])
+        for row, command in (("RunPodSandbox", "ADD"), ("StopPodSandbox", "DEL")):
+            whole = re.search(rf"^{row} +([0-9.]+) \(.*?\) +([0-9.]+) ", rows, re.MULTILINE).groups()
+            own = [max(float(ms) - peer.network.milliseconds(command), 0) for ms, peer in zip(whole, (axle, containerd))]
+            print(f"{row} without its plugins: {own[0]:.1f} ms, containerd {own[1]:.1f} ms   ratio {own[0] / own[1]:.2f}", flush=True)
+
+
 def measure(bench, rounds, axle, containerd):
     print("\nat 0 pods")
     for peer in (axle, containerd):
@@ -176,6 +232,7 @@ def measure(bench, rounds, axle, containerd):
     at_rest((axle, containerd), REST_SECONDS)
     print("\na pod's life, host network", flush=True)
     bench.run("life", rounds, "host", peers=[(axle, ""), (axle, "runc"), (containerd, "")])
+    with_networks(bench, rounds, axle, containerd)
     print("\n20 pods at once, host network", flush=True)
     bench.run("burst", 5, 20, "host", peers=[(axle, ""), (containerd, "")])
     print(f"\n{PODS} pods", flush=True)
