@@ -45,6 +45,7 @@ void store_free(struct store *store)
 {
 	if (!store)
 		return;
+	timers_done(&store->timers); /* first: timers are parts of what is freed below */
 	while (store->requests) {
 		struct open_request *request = store->requests;
 		store->requests = request->next;
@@ -55,7 +56,6 @@ void store_free(struct store *store)
 			free(store->slots[i].provider);
 		free(store->slots[i].age);
 	}
-	timers_done(&store->timers);
 	free(store->slots);
 	free(store->ids);
 	catalogue_free(store->catalogue);
