@@ -166,11 +166,19 @@ static int ask_create(struct container *container, struct err *err)
 	return r;
 }
 
+/* The process may run, and have printed something, before the answer is here: a client that goes away meanwhile (a killed
+ * `axle run`) ends the call, not the container. The call's deadline counts. */
 static int ask_start(struct container *container, struct err *err)
 {
 	scoped_done(monitor_received_done) struct monitor_received received = {0};
 	struct monitor_message request = {.op = MONITOR_START};
+	struct fibers *fibers = container->node->fibers;
+	uint64_t deadline_ns = fiber_set_deadline(fibers, UINT64_MAX);
+	fiber_shield(fibers);
+	(void)fiber_set_deadline(fibers, deadline_ns);
 	int r = monitor_link_call(container->monitor, &request, NULL, &received, err);
+	fiber_unshield(fibers);
+	(void)fiber_set_deadline(fibers, deadline_ns);
 	if (r < 0)
 		return r;
 	if (received.message.state->started_ns)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]  # this tree; where it lies in /tmp, which is empty in there, it is shown all the same
 BUSYBOX = "/bin/busybox"
 MEMORY_MIB = 3072
 RUN_SECONDS = 1500
@@ -42,6 +43,8 @@ mount -t cgroup2 none sys/fs/cgroup
 mount -t securityfs none sys/kernel/security
 mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=512000 share mnt/share
 mount --bind /lib/modules/$(uname -r) lib/modules/$(uname -r)
+tree=$(cat /tree)
+[ -e .$tree ] || { mkdir -p .$tree && mount --bind /host$tree .$tree; }
 for module in $(cat /modules); do modprobe $module || echo "no module $module"; done
 hostname emulated
 ip link set lo up
@@ -79,7 +82,8 @@ def initramfs(kernel, path):
     """Writes the first root: busybox, the first program, the modules."""
     modules = kernel / "lib/modules"
     release = os.listdir(modules)[0]
-    files = {"init": INIT.encode(), "modules": " ".join(MODULES).encode(), "bin/busybox": pathlib.Path(BUSYBOX).read_bytes()}
+    files = {"init": INIT.encode(), "modules": " ".join(MODULES).encode(), "tree": str(ROOT).encode(),
+             "bin/busybox": pathlib.Path(BUSYBOX).read_bytes()}
     for name in ("modules.dep", "modules.alias", "modules.builtin"):
         files[f"lib/modules/{release}/{name}"] = (modules / release / name).read_bytes()
     for name in needed_modules(modules / release, ("virtio_pci", "9pnet_virtio", "9p", "overlay", *MODULES)):
@@ -130,11 +134,10 @@ class Machine:
 
 def tests(report, arguments):
     """A script that runs pytest over this tree."""
-    root = pathlib.Path(__file__).resolve().parents[2]
     words = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "machine or machine_only",
              f"--junitxml=/mnt/share/{report}", *arguments]
-    stage = os.path.abspath(os.environ.get("AXLE_STAGE") or root / "build/stage")
-    return f"cd {shlex.quote(str(root))} && AXLE_TEST_MACHINE=1 AXLE_STAGE={shlex.quote(stage)} exec {shlex.join(words)}"
+    stage = os.path.abspath(os.environ.get("AXLE_STAGE") or ROOT / "build/stage")
+    return f"cd {shlex.quote(str(ROOT))} && AXLE_TEST_MACHINE=1 AXLE_STAGE={shlex.quote(stage)} exec {shlex.join(words)}"
 
 
 def main():

@@ -44,6 +44,7 @@ FILES = {
   treatment: "retain: the operator sees it"
   tests: []
 """,
+    "docs/tara/cves.md": "| CVE-2020-0001 | a link | `tests/test_real.py::test_it` |\n",
     "docs/man/prog.1": PAGE.format(".It Fl Fl name Ar NAME\na\n.It Fl Fl quiet\nb\n.It Cm run\nc"),
     "docs/index.md": "# Index\n[threats](tara/image.yaml) [out](https://example.org)\n",
 }
@@ -188,6 +189,11 @@ GOOD = {"id": "NEW-01", "impact": "major", "treatment": "reduce: d", "tests": "t
 def test_bad_threat_is_seen(tree, change, said):
     write(tree, "docs/tara/new.yaml", ROW.format(**{**GOOD, **change}))
     assert any(said in problem for problem in problems("tara", tree))
+
+
+def test_cve_whose_test_is_gone_is_seen(tree):
+    write(tree, "docs/tara/cves.md", "| CVE-2020-0001 | a link | `tests/test_real.py::test_gone` |\n")
+    assert any("has no test_gone" in problem for problem in problems("tara", tree))
 
 
 def test_good_threat_passes(tree):
