@@ -1,5 +1,6 @@
 /* axled: the node's manager. Order of start-up, top to bottom. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,6 +188,10 @@ static const char *or_environment(const char *option, const char *variable)
 	return option ? option : str_empty(value) ? NULL : value;
 }
 
+/* Blocks from this size on are mappings of their own, which go back to the kernel when they are freed. Left to itself the C
+ * library raises the bound with the first large block it frees, and a burst of large answers then stays in the heap. */
+#define OWN_MAPPING_BYTES (128 << 10)
+
 int main(int argc, char **argv)
 {
 	(void)argc;
@@ -209,6 +214,7 @@ int main(int argc, char **argv)
 	options.node.root = or_environment(options.node.root, "AXLE_ROOT");
 	options.node.state = or_environment(options.node.state, "AXLE_STATE");
 	options.node.config = or_environment(options.node.config, "AXLE_CONFIG");
+	(void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
 	(void)umask(022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return run(&options);
