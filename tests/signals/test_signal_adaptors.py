@@ -1,5 +1,7 @@
 """The adaptors that ship, as installed: CAN by DBC, replay and record, simulation."""
 import json
+import socket
+import struct
 import subprocess
 import time
 
@@ -219,3 +221,25 @@ def test_an_adaptor_that_dies_hurts_nobody(signals, spawn, folder):
     wait_for("its signals are unavailable", lambda: value(signals, "Vehicle/Speed") is None)
     spawn("axsignal-sim", folder / "town.toml")
     wait_for("the next takes over", lambda: value(signals, "Vehicle/Speed"))
+
+
+@pytest.mark.machine_only
+def test_socketcan(signals, spawn, bus, module):
+    """A CAN interface, both ways: a frame becomes a value, an actuation becomes a frame."""
+    subprocess.run("ip link add axcan type vcan && ip link set axcan up", shell=True, check=True)
+    try:
+        with socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as peer, module.Signals(signals.socket) as line:
+            peer.bind(("axcan",))
+            peer.settimeout(30)
+            spawn("axsignal-can", *bus, "--can", "axcan", "--cycles-missed", 0)
+
+            def received():
+                peer.send(struct.pack("=IB3x8s", 256, 8, (5000).to_bytes(2, "little")))
+                return value(signals, "Vehicle/Speed") == "50"
+            wait_for("a frame is a value", received, 30)
+            wait_for("it is provided", lambda: "axsignal-can" in line.request("who Vehicle.Cabin.HVAC.FanSpeed")[0], 30)
+            line.actuate("Vehicle.Cabin.HVAC.FanSpeed", 80)
+            identity, length, data = struct.unpack("=IB3x8s", peer.recv(16))
+            assert (identity, length, data.hex()) == (512, 8, "50a5000000000000")
+    finally:
+        subprocess.run(["ip", "link", "del", "axcan"], check=False)
