@@ -88,7 +88,6 @@ def test_the_hosts_ipc_namespace(kubelet):
 
 # --- sysctls ---
 
-@pytest.mark.machine
 def test_safe_and_unsafe_sysctls(kubelet):
     wanted = {"kernel__shm_rmid_forced": "1", "net__ipv4__ip_local_port_range": "1024\t65000", "fs__mqueue__msg_max": "100",
               "kernel__msgmax": "9999", "net__ipv4__conf__lo__forwarding": "1", "kernel__domainname": "some.domain"}
@@ -214,7 +213,6 @@ def pod_limits(kubelet, pod):
             cgroups.value(group, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0])
 
 
-@pytest.mark.machine
 def test_resources_and_overhead_limit_the_pod(kubelet, refused):
     pod = pod_with(kubelet, resources={"memory_limit_in_bytes": 96 << 20, "cpu_quota": 40000, "cpu_period": 100000},
                    overhead={"memory_limit_in_bytes": 32 << 20, "cpu_quota": 5000, "cpu_period": 50000})

@@ -36,7 +36,6 @@ def handler(request):
     return request.param
 
 
-@pytest.mark.machine
 def test_a_life(kubelet, handler):
     pod = kubelet.run_pod(runtime_handler=handler)
     assert kubelet.PodSandboxStatus(pod_sandbox_id=pod)["status"]["runtime_handler"] == handler
@@ -59,7 +58,6 @@ def test_what_ignores_its_signal_is_killed(kubelet, handler):
     assert kubelet.status(container)["exit_code"] == 137
 
 
-@pytest.mark.machine
 def test_limits_are_set(kubelet, handler):
     pod = kubelet.run_pod(runtime_handler=handler)
     resources = {"memory_limit_in_bytes": 64 << 20, "cpu_quota": 50000, "cpu_period": 100000, "cpu_shares": 512}
@@ -70,7 +68,6 @@ def test_limits_are_set(kubelet, handler):
     assert lines[1].split()[0] == "50000"
 
 
-@pytest.mark.machine
 def test_memory_beyond_the_limit_is_an_oom_kill(kubelet, handler):
     pod = kubelet.run_pod(runtime_handler=handler)
     command = ["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1"]

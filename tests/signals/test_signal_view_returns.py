@@ -48,7 +48,6 @@ def test_an_orderly_stop_leaves_no_dead_mount_and_the_view_returns(guarded, cont
     assert container.run("find /dev/signal -type f -name IsMoving") == (0, "")  # with the same grants
 
 
-@pytest.mark.machine
 @pytest.mark.parametrize("options", [{"uid": 1000}, {"userns": True}], ids=["non-root", "user namespace"])
 def test_the_view_of_any_user_returns(guarded, containers, options):
     container = containers(guarded, ALL, **options)
