@@ -58,7 +58,7 @@ int cri_make_conditions(struct rpc *rpc, size_t *ret_count, Cri__RuntimeConditio
 	return conditions[0] && conditions[1] ? 0 : -ENOMEM;
 }
 
-static Cri__RuntimeHandler *make_handler(struct rpc *rpc, const char *name)
+static Cri__RuntimeHandler *make_handler(struct rpc *rpc, const char *name, const struct runtime_features *can)
 {
 	Cri__RuntimeHandler *handler = rpc_new(rpc, &cri__runtime_handler__descriptor);
 	Cri__RuntimeHandlerFeatures *features = rpc_new(rpc, &cri__runtime_handler_features__descriptor);
@@ -66,14 +66,13 @@ static Cri__RuntimeHandler *make_handler(struct rpc *rpc, const char *name)
 		return NULL;
 	handler->name = name;
 	handler->features = features;
-	const struct runtime_features can = runtime_features(rpc->node, name);
-	features->recursive_read_only_mounts = can.recursive_read_only;
-	features->user_namespaces = can.user_namespaces;
+	features->recursive_read_only_mounts = can->recursive_read_only;
+	features->user_namespaces = can->user_namespaces;
 	return handler;
 }
 
 /* Each handler whose program is there by its name, and the default one also by none. */
-static int make_handlers(struct rpc *rpc, Cri__StatusResponse *reply)
+static int make_handlers(struct rpc *rpc, const struct runtime_features *by_default, Cri__StatusResponse *reply)
 {
 	const struct config *config = &rpc->node->config;
 	reply->runtime_handlers = rpc_array(rpc, config->runtimes_count + 1);
@@ -81,9 +80,10 @@ static int make_handlers(struct rpc *rpc, Cri__StatusResponse *reply)
 		return -ENOMEM;
 	for (size_t i = 0; i <= config->runtimes_count; i++) {
 		const char *name = i == 0 ? "" : config->runtimes[i - 1].name;
-		if (!runtime_features(rpc->node, name).present)
+		const struct runtime_features can = i == 0 ? *by_default : runtime_features(rpc->node, name);
+		if (!can.present)
 			continue;
-		Cri__RuntimeHandler *handler = make_handler(rpc, name);
+		Cri__RuntimeHandler *handler = make_handler(rpc, name, &can);
 		if (!handler)
 			return -ENOMEM;
 		reply->runtime_handlers[reply->n_runtime_handlers++] = handler;
@@ -129,6 +129,6 @@ int cri_status(struct rpc *rpc, const void *request_, void *ret_reply, struct er
 	reply->features->mount_options = true;
 	int r = cri_make_conditions(rpc, &reply->status->n_conditions, &reply->status->conditions);
 	if (r == 0)
-		r = make_handlers(rpc, reply);
+		r = make_handlers(rpc, &can, reply);
 	return r == 0 && request->verbose ? make_info(rpc, reply) : r;
 }
